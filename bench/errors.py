@@ -1,0 +1,65 @@
+"""The exceptions of benchbeat, one tree.
+
+BenchbeatError
+├── InputError          the user's input is wrong (exit 2)
+├── UnavailableError    a service or a file that is needed can't be had (exit 2)
+│   └── SchemaError     the database's schema is not the code's
+├── QueryError          a query for `benchbeat sql` was refused or failed (exit 2)
+└── JobError            a job can't be measured
+    ├── ModelError      its model can't be had: missing, gated, wrong checksum (not retried)
+    └── OutOfMemoryError  the device's memory was not enough
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchbeatError(Exception):
+    """Something went wrong in a way that one sentence explains; the message is that sentence."""
+
+
+class InputError(BenchbeatError):
+    """The user's input is wrong.
+
+    `where` is the file and line, or the option, in which the fault stands ("sweep.toml:7").
+    """
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.message = message
+        self.where = where
+
+
+class UnavailableError(BenchbeatError):
+    """A service or a file that is needed can't be had."""
+
+
+class SchemaError(UnavailableError):
+    """The database's schema is older or newer than the code's."""
+
+
+class QueryError(BenchbeatError):
+    """A query for `benchbeat sql` was refused or failed."""
+
+
+class JobError(BenchbeatError):
+    """A job can't be measured."""
+
+
+class ModelError(JobError):
+    """The job's model can't be had; trying again changes nothing."""
+
+
+class OutOfMemoryError(JobError):
+    """The device's memory was not enough for the job."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the near matches of `name`, or a list of what is known, or nothing."""
+    candidates = sorted(known)
+    near = get_close_matches(name.lower(), candidates, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(repr(n) for n in near)}?"
+    if candidates and len(candidates) <= 12:
+        return f"; there is {', '.join(candidates)}"
+    return ""

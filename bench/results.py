@@ -1,0 +1,131 @@
+"""What a measurement gives back: figures, raw samples and answers, as they travel and lie in the spool."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sample(_Frozen):
+    """One timed iteration of a speed workload, or one timed call of a quality workload."""
+
+    #: 0, 1, 2 ... in the order of measuring
+    iteration: int
+    #: sequences in the call
+    batch_size: int
+    #: tokens of the prompt of one sequence (the padded length in a quality workload)
+    prompt_tokens: int
+    #: tokens generated, summed over the sequences
+    new_tokens: int
+    #: wall time of a one-token generation
+    ttft_seconds: float | None = None
+    #: wall time of the whole generation
+    latency_seconds: float
+    #: (tokens of one sequence - 1) x sequences / (latency - ttft)
+    decode_tokens_per_second: float | None = None
+    #: prompt tokens x sequences / ttft
+    prefill_tokens_per_second: float | None = None
+    #: gaps between consecutive tokens
+    inter_token_seconds: tuple[float, ...] = ()
+
+
+class Answer(_Frozen):
+    """One answer of the model to one item, with its score."""
+
+    item_id: str
+    #: 0, 1 ... for the k-th time the item was asked
+    sample: int
+    #: what the model wrote, without the prompt
+    text: str
+    #: what the scorer read as the answer; None where it found none
+    extracted: str | None
+    #: 0.0 to 1.0; None where the workload is not scored
+    score: float | None
+    prompt_tokens: int
+    new_tokens: int
+    #: `stop` (the model ended it) or `length` (cut at max_new_tokens)
+    finish: str
+
+
+class Figures(_Frozen):
+    """The summary of a run. What was not measured is None, never 0. Units are in the names."""
+
+    iterations: int
+    load_seconds: float | None = None
+    first_call_seconds: float | None = None
+    ttft_seconds: float | None = None
+    prefill_tokens_per_second: float | None = None
+    decode_tokens_per_second: float | None = None
+    inter_token_p50_seconds: float | None = None
+    inter_token_p99_seconds: float | None = None
+    latency_seconds: float | None = None
+    #: 95 % confidence interval of the median latency
+    latency_low_seconds: float | None = None
+    latency_high_seconds: float | None = None
+    model_bandwidth_utilization: float | None = None
+    peak_device_memory_bytes: int | None = None
+    peak_process_memory_bytes: int | None = None
+    weights_bytes: int | None = None
+    energy_joules: float | None = None
+    items: int | None = None
+    accuracy: float | None = None
+    accuracy_stderr: float | None = None
+    consistency: float | None = None
+    readability: float | None = None
+    quality: float | None = None
+    word_error_rate: float | None = None
+    real_time_factor: float | None = None
+
+
+class Environment(_Frozen):
+    """With what a run was measured. Explains a change; never part of a series' key."""
+
+    os_build: str
+    python_version: str
+    torch_version: str
+    transformers_version: str
+    benchbeat_version: str
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    #: driver and toolkit of the accelerator
+    driver: str | None = None
+    threads: int | None = None
+
+
+class Resolved(_Frozen):
+    """What the specification left open, as it was in fact."""
+
+    #: `cpu`, `cuda` or `mps`
+    device: str
+    #: the device's own name ("Apple M4", "NVIDIA H100")
+    device_name: str
+    #: hub commit, or SHA-256 of the weights
+    revision: str
+    #: library that quantised the weights, with its version
+    quantiser: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    max_new_tokens: int | None = None
+    #: hash of the rendered strategy's template
+    strategy_hash: str | None = None
+
+
+class Measurement(_Frozen):
+    """Everything one completed attempt measured."""
+
+    resolved: Resolved
+    environment: Environment
+    figures: Figures
+    samples: tuple[Sample, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    #: id of the process that held the model, and the run's place in it (1, 2 ...)
+    session: str
+    session_position: int
+    #: seconds since the epoch, by the worker's clock; the device lock was held from the first to the second
+    started_at: float
+    finished_at: float
+    #: reasons in words, empty for a clean run
+    contamination: tuple[str, ...] = ()

@@ -1,0 +1,120 @@
+"""The job specification: one thing to measure, frozen and validated, with a canonical hash."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Precision = Literal["float32", "float16", "bfloat16", "int8", "int4"]
+Attention = Literal["sdpa", "eager"]
+Device = Literal["any", "cpu", "cuda", "mps"]
+Isolation = Literal["session", "process"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
+class StopRule(BaseModel):
+    """When a speed workload has been measured often enough.
+
+    At least `min_iterations`, then until the 95 % confidence interval of the median latency lies within
+    +-`target` (a fraction of the median), at most `max_iterations` or `max_seconds`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: float = Field(0.02, gt=0, lt=1)
+    min_iterations: int = Field(5, ge=1, le=10_000)
+    max_iterations: int = Field(30, ge=1, le=10_000)
+    max_seconds: float = Field(300.0, gt=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "StopRule":
+        if self.max_iterations < self.min_iterations:
+            raise ValueError(f"max_iterations ({self.max_iterations}) is below min_iterations ({self.min_iterations})")
+        return self
+
+
+class JobSpec(BaseModel):
+    """One thing to measure. A field that the workload's kind does not use is None.
+
+    The hash leaves out fields at their default, so a field added later changes no hash; a default must
+    therefore never change.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: name of the model in the catalog
+    model: Name
+    #: name of the workload
+    workload: Name
+    #: how the question is put (quality workloads)
+    strategy: Name | None = None
+    #: size of the seeded sample, stratified by level; None takes every item (quality workloads)
+    items: int | None = Field(None, ge=1, le=1_000_000)
+    #: seed of that sample
+    items_seed: int = Field(0, ge=0, lt=2**31)
+    #: how often each item is asked (quality workloads)
+    samples: int = Field(1, ge=1, le=1000)
+    #: 0 decodes greedily
+    temperature: float | None = Field(None, ge=0, le=5)
+    top_p: float | None = Field(None, gt=0, le=1)
+    #: 0 keeps every token
+    top_k: int | None = Field(None, ge=0, le=1_000_000)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    #: an answer is cut after this many tokens (quality workloads)
+    max_new_tokens: int | None = Field(None, ge=1, le=131_072)
+    #: seed of sampling
+    seed: int = Field(0, ge=0, lt=2**31)
+    #: length of the prompt (speed workloads)
+    prompt_tokens: int | None = Field(None, ge=1, le=131_072)
+    #: length of the answer (speed workloads)
+    new_tokens: int | None = Field(None, ge=2, le=131_072)
+    #: format of the weights while computing
+    precision: Precision = "float32"
+    attention: Attention = "sdpa"
+    #: torch.compile the model's forward pass
+    compile: bool = False
+    #: kind of key-value cache
+    cache: Literal["dynamic", "static"] = "dynamic"
+    #: sequences generated at once
+    batch_size: int = Field(1, ge=1, le=4096)
+    device: Device = "any"
+    #: id of the one machine that may run it; None is any
+    machine: Name | None = None
+    #: `process` loads the model in a fresh process for this job alone
+    isolation: Isolation = "session"
+    #: when to stop (speed workloads)
+    stop: StopRule | None = None
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether lengths are fixed and time is what is measured."""
+        return self.new_tokens is not None
+
+    def canonical(self) -> str:
+        """JSON with sorted keys, without what is at its default."""
+        return json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def describe(spec: JobSpec) -> str:
+    """Return a line that names a job for people: model, workload, strategy and what differs from the defaults."""
+    parts = [spec.model, spec.workload]
+    if spec.strategy:
+        parts.append(spec.strategy)
+    if spec.is_speed:
+        parts.append(f"{spec.prompt_tokens}+{spec.new_tokens}")
+    if spec.temperature:
+        parts.append(f"t={spec.temperature:g}")
+    parts.append(spec.precision)
+    return " ".join(parts)
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256, in hex, of a JSON value with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The `benchbeat` command: one file a command group, no logic."""

@@ -1,0 +1,58 @@
+"""What every command starts from: settings, the database, output."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bench.library import Library
+    from db.engine import Database
+    from db.settings import Settings
+
+
+class State:
+    """Settings and the database, made when a command first needs them."""
+
+    def __init__(self, *, home: str | None, verbose: bool) -> None:
+        self._options: dict[str, Any] = {"home": home}
+        self.verbose = verbose
+
+    def override(self, **options: Any) -> None:
+        """Set options that come before every other source of settings."""
+        self._options |= {key: value for key, value in options.items() if value is not None}
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings; what is odd about them is said once, on standard error."""
+        from db.settings import load_settings
+
+        settings, warnings = load_settings(**self._options)
+        for warning in warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        return settings
+
+    @cached_property
+    def library(self) -> "Library":
+        """What names in a sweep stand for."""
+        from bench.library import load_library
+
+        return load_library(self.settings.home)
+
+    @cached_property
+    def database(self) -> "Database":
+        """The database with our schema in it; an empty one is set up."""
+        from db.engine import Database
+        from db.schema import ensure
+
+        database = Database(self.settings.database)
+        ensure(database)
+        return database
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Let a service say what it does."""
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("benchbeat").setLevel(logging.DEBUG if verbose else logging.INFO)

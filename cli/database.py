@@ -1,0 +1,55 @@
+"""`benchbeat db`: making, upgrading, checking and backing up the database."""
+
+from pathlib import Path
+
+import click
+
+from cli.context import State
+
+
+@click.group()
+def db() -> None:
+    """Make, upgrade, check and back up the database."""
+
+
+@db.command("upgrade")
+@click.pass_obj
+def upgrade(state: State) -> None:
+    """Bring the schema to this version; an older SQLite file is copied first. Safe to repeat."""
+    from db.engine import Database
+    from db.schema import HEAD
+    from db.schema import upgrade as upgrade_schema
+
+    backup = upgrade_schema(state.settings.database)
+    if backup is not None:
+        click.echo(f"the older database is kept as {backup}")
+    click.echo(f"{Database(state.settings.database).safe_url} has schema {HEAD}")
+
+
+@db.command("check")
+@click.pass_obj
+def check(state: State) -> None:
+    """Say whether the database answers and has this version's schema."""
+    from db.engine import Database
+    from db.schema import HEAD
+    from db.schema import check as check_schema
+
+    database = Database(state.settings.database)
+    check_schema(database)
+    click.echo(f"{database.safe_url} answers and has schema {HEAD}")
+
+
+@db.command("backup")
+@click.argument("destination", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace DESTINATION.")
+@click.pass_obj
+def backup(state: State, destination: Path, force: bool) -> None:
+    """Copy a SQLite history to DESTINATION, also while jobs run."""
+    from bench.errors import InputError
+    from db.engine import Database
+    from db.schema import backup as backup_database
+
+    if destination.exists() and not force:
+        raise InputError("is there already; choose another name, or replace it with --force", where=str(destination))
+    backup_database(Database(state.settings.database), destination)
+    click.echo(f"copied to {destination}")

@@ -1,0 +1,100 @@
+"""`status`, `cancel` and `retry`: what the jobs do, and changing that."""
+
+import click
+
+from cli.context import State
+from cli.options import output_option
+
+_JOBS = click.argument("job", type=int, nargs=-1)
+_BATCH = click.option("--batch", type=int, help="Every job of a batch.")
+
+
+@click.command(short_help="Show batches, jobs, workers and queues.")
+@click.argument("job", type=int, required=False)
+@click.option("--batch", type=int, help="The jobs of one batch.")
+@output_option
+@click.pass_obj
+def status(state: State, job: int | None, batch: int | None, output: str) -> None:
+    """Show what goes on; with JOB the life of one job, with --batch the jobs of one batch.
+
+    \b
+    Examples:
+      benchbeat status
+      benchbeat status 17
+      benchbeat status --batch 3 -o json
+    """
+    from report.status import print_batch, print_job, print_overview
+
+    if job is not None:
+        print_job(state.database, job, output)
+    elif batch is not None:
+        print_batch(state.database, batch, output)
+    else:
+        print_overview(state.database, output)
+
+
+@click.command(short_help="Cancel jobs or a batch.")
+@_JOBS
+@_BATCH
+@click.pass_obj
+def cancel(state: State, job: tuple[int, ...], batch: int | None) -> None:
+    """Cancel each JOB, or with --batch every job of a batch that has not ended. What was measured stays.
+
+    \b
+    Examples:
+      benchbeat cancel 17 18
+      benchbeat cancel --batch 3
+    """
+    from db.jobs import cancel_jobs
+    from db.status import batch_status, job_status, jobs_of_batch
+
+    _need_one(job, batch)
+    with state.database.write() as connection:
+        for job_id in job:
+            job_status(connection, job_id)
+        ids = list(job)
+        if batch is not None:
+            batch_status(connection, batch)
+            ids += [each.id for each in jobs_of_batch(connection, batch, ("queued", "running"))]
+        queued, running = cancel_jobs(connection, ids)
+    click.echo(f"{queued} cancelled" + (f", {running} running being stopped" if running else ""))
+    if not queued and not running:
+        click.echo("nothing was left to cancel", err=True)
+
+
+@click.command(short_help="Measure failed or cancelled jobs once more.")
+@_JOBS
+@_BATCH
+@click.pass_obj
+def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
+    """Queue each JOB that has ended once more, or with --batch every failed or cancelled job of a batch.
+
+    The old job stays what it was; the new one refers to it.
+
+    \b
+    Examples:
+      benchbeat retry 17
+      benchbeat retry --batch 3
+    """
+    from cli.submit import ring
+    from db.repeat import failed_jobs, repeat_jobs
+    from db.status import batch_status
+    from scheduler.broker import broker_url
+
+    _need_one(job, batch)
+    with state.database.write() as connection:
+        ids = list(job)
+        if batch is not None:
+            batch_status(connection, batch)
+            ids += failed_jobs(connection, batch)
+        new = repeat_jobs(connection, ids, "retry asked for")
+    if not new:
+        click.echo("no job of the batch failed or was cancelled")
+        return
+    click.echo(f"queued {len(new)} {'job' if len(new) == 1 else 'jobs'} again: {', '.join(map(str, new))}")
+    ring(state.database, broker_url(state.settings.home, state.settings.broker))
+
+
+def _need_one(job: tuple[int, ...], batch: int | None) -> None:
+    if not job and batch is None:
+        raise click.UsageError("give job ids, or --batch with a batch's id")

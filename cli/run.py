@@ -1,0 +1,114 @@
+"""`benchbeat run`: the whole stack for one batch."""
+
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.children import start_service, stop_service
+from cli.context import State
+from cli.follow import NOTHING_MEASURED, exit_code, follow, snapshot
+from cli.options import output_option, read_sweep_options, say_sweep, sweep_options
+from cli.submit import check_can_be_had, ring
+
+
+@click.command(short_help="Submit a sweep, run it here and print the results.")
+@sweep_options
+@click.option("--key", help="Makes a second try harmless: the same key, the same batch.")
+@output_option
+@click.pass_obj
+def run(state: State, /, sweep: Path | None, output: str, key: str | None, **options: Any) -> int:
+    """Submit SWEEP (or the options), run it on this machine, show progress and print the results.
+
+    If a worker of this machine runs already, it does the work. Ctrl-C leaves the rest of the batch queued.
+
+    \b
+    Examples:
+      benchbeat run examples/demo.toml
+      benchbeat run --model smollm2-135m --workload facts --strategy direct,few_shot --items 12
+      benchbeat run --model smollm2-135m --workload speed --prompt-tokens 128,512 --new-tokens 64
+    """
+    from scheduler.broker import broker_url, check_broker
+    from scheduler.submit import submit
+
+    expanded = read_sweep_options(state, sweep, options)
+    check_can_be_had(expanded, state)
+    database = state.database
+    broker = broker_url(state.settings.home, state.settings.broker)
+    check_broker(broker)
+    submission = submit(database, expanded, key=key)
+    batch_id = submission.batch_id
+    click.echo(f"batch {batch_id}: {say_sweep(expanded)}", err=True)
+    ring(database, broker)
+    child = None if _owner(state) else _start_worker(state, batch_id)
+    try:
+        last = follow(database, batch_id, gone=lambda: child is not None and child.poll() is not None)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(state, batch_id, child)
+        return 130
+    finally:
+        if child is not None:
+            stop_service(child)
+    return _finish(state, last.batch.id, output)
+
+
+def _owner(state: State) -> bool:
+    """Whether a live worker of this machine already owns the device."""
+    from db.workers import live_worker_for
+    from worker.machine import machine_id
+
+    with state.database.read() as connection:
+        worker = live_worker_for(connection, machine_id(state.settings), state.settings.device)
+    if worker is None or not _process_exists(worker.pid):
+        return False
+    click.echo(f"worker {worker.id} runs on this machine and does the work", err=True)
+    return True
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_worker(state: State, batch_id: int) -> subprocess.Popen[bytes]:
+    settings = state.settings
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    with (settings.logs / "worker.log").open("ab") as log:
+        return start_service(settings.home, "worker", "--batch", str(batch_id), output=log)
+
+
+def _say_how_to_go_on(state: State, batch_id: int, child: subprocess.Popen[bytes] | None) -> None:
+    if child is not None:
+        click.echo("\nStopping ...", err=True)
+        with suppress(KeyboardInterrupt):
+            stop_service(child)
+    left = snapshot(state.database, batch_id).batch.open
+    click.echo(
+        f"Batch {batch_id} keeps {left} unfinished {'job' if left == 1 else 'jobs'}. "
+        f"Go on with `benchbeat up`, or cancel with `benchbeat cancel --batch {batch_id}`.",
+        err=True,
+    )
+
+
+def _finish(state: State, batch_id: int, output: str) -> int:
+    from cli.ask import print_history
+
+    last = snapshot(state.database, batch_id)
+    print_history(state, {"batch": batch_id}, None, output)
+    for job in last.jobs:
+        if job.state == "failed":
+            click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)
+    for waiting in last.waiting:
+        click.echo(f"{waiting.jobs} jobs wait in {waiting.queue}: {waiting.reason}", err=True)
+    code = exit_code(last)
+    if code == NOTHING_MEASURED:
+        click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)
+    return code

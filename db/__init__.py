@@ -1,0 +1,1 @@
+"""What benchbeat remembers: settings, tables, the queue, runs, the history and its SQL views."""

@@ -1,0 +1,115 @@
+"""Storing what was measured: the fenced finish of a job with its run, samples and answers."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bench.results import Environment, Measurement
+from bench.series import series_definition, series_hash
+from bench.spec import JobSpec, hash_of
+from db.engine import Database
+from db.jobs import finish_job
+from db.tables import answer, environment, run, sample, series_key, workload
+
+#: digits kept of a gap between tokens: microseconds, which is what the clock can show
+_GAP_DIGITS = 6
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose unique key is not there yet."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def store_measurement(
+    database: Database, job_id: int, attempt: int, machine_id: str, measurement: Measurement
+) -> int | None:
+    """Write the run and set its job `done` in one transaction.
+
+    Returns the run's id, or None where this attempt holds the job no longer: nothing is written then but the
+    attempt's outcome `superseded`.
+    """
+    with database.write() as connection:
+        job = finish_job(connection, job_id, attempt)
+        if job is None:
+            return None
+        return _insert_run(connection, job, machine_id, measurement)
+
+
+def _insert_run(connection: Connection, job: Row[Any], machine_id: str, measurement: Measurement) -> int:
+    spec = JobSpec.model_validate_json(job.spec)
+    resolved = measurement.resolved
+    definition = series_definition(spec, resolved, workload_hash=job.workload_hash, machine=machine_id)
+    task = connection.execute(select(workload.c.task).where(workload.c.hash == job.workload_hash)).scalar_one()
+    shared = ("workload", "strategy", "model", "precision", "attention", "compile", "cache", "isolation")
+    values: dict[str, Any] = {name: getattr(spec, name) for name in (*shared, "batch_size", "prompt_tokens")}
+    values |= {"new_tokens": spec.new_tokens, "seed": spec.seed, "samples": None if spec.is_speed else spec.samples}
+    values |= resolved.model_dump(exclude={"strategy_hash"})
+    values |= measurement.figures.model_dump()
+    values |= {
+        "job_id": job.id,
+        "batch_id": job.batch_id,
+        "series_id": _series_id(connection, definition),
+        "environment_id": _environment_id(connection, measurement.environment),
+        "machine_id": machine_id,
+        "workload_hash": job.workload_hash,
+        "task": task,
+        "source": "benchbeat",
+        "started_at": measurement.started_at,
+        "finished_at": measurement.finished_at,
+        "session": measurement.session,
+        "session_position": measurement.session_position,
+        "contaminated": bool(measurement.contamination),
+        "contamination": "; ".join(measurement.contamination) or None,
+    }
+    run_id = int(connection.execute(insert(run).values(values).returning(run.c.id)).scalar_one())
+    _insert_details(connection, run_id, measurement)
+    return run_id
+
+
+def _insert_details(connection: Connection, run_id: int, measurement: Measurement) -> None:
+    samples = [
+        each.model_dump(exclude={"inter_token_seconds"})
+        | {"run_id": run_id, "inter_token_seconds": _gaps(each.inter_token_seconds)}
+        for each in measurement.samples
+    ]
+    answers = [each.model_dump() | {"run_id": run_id, "text": _storable(each.text)} for each in measurement.answers]
+    for row in answers:
+        row["extracted"] = row["extracted"] and _storable(row["extracted"])
+    if samples:
+        connection.execute(insert(sample), samples)
+    if answers:
+        connection.execute(insert(answer), answers)
+
+
+def _gaps(seconds: tuple[float, ...]) -> str | None:
+    return json.dumps([round(gap, _GAP_DIGITS) for gap in seconds], separators=(",", ":")) if seconds else None
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL's text can't hold NUL, which a sampling model may well write; nor can UTF-8 hold half a pair.
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+def _series_id(connection: Connection, definition: dict[str, Any]) -> int:
+    digest = series_hash(definition)
+    row = {"hash": digest, "definition": json.dumps(definition, sort_keys=True, separators=(",", ":"))}
+    return _id_of(connection, series_key, row)
+
+
+def _environment_id(connection: Connection, facts: Environment) -> int:
+    values = facts.model_dump()
+    return _id_of(connection, environment, {"hash": hash_of(values), **values})
+
+
+def _id_of(connection: Connection, table: Table, row: dict[str, Any]) -> int:
+    query = select(table.c.id).where(table.c.hash == row["hash"])
+    found = connection.execute(query).scalar()
+    if found is None:
+        insert_new(connection, table, [row])
+        found = connection.execute(query).scalar_one()
+    return int(found)

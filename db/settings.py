@@ -1,0 +1,199 @@
+"""Settings, strongest first: option, environment variable, `benchbeat.toml`, default.
+
+`benchbeat.toml` is read in the home; a second one in the working folder may set harmless keys only, since
+a folder somebody else wrote must not choose where commands, passwords and results go.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from bench.catalog import explain
+from bench.errors import InputError, suggest
+
+PREFIX = "BENCHBEAT_"
+FILE_NAME = "benchbeat.toml"
+
+#: keys that a benchbeat.toml in the working folder may set
+HARMLESS = frozenset({"device", "lease_seconds", "max_attempts", "max_streak", "max_wait_seconds", "tick_seconds"})
+
+
+class Settings(BaseModel):
+    """All settings. Every one has an environment variable: BENCHBEAT_ and the name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: folder of the history, the spool, the caches and the logs
+    home: Path
+    #: SQLAlchemy URL of the history; None is `history.db` in the home
+    database_url: SecretStr | None = None
+    #: login for `benchbeat sql` on PostgreSQL; None derives it from database_url
+    reader_url: SecretStr | None = None
+    #: Redis; None is an embedded one in the home
+    broker_url: SecretStr | None = None
+    #: id of this machine; None is a UUID kept in the user's configuration folder
+    machine: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    #: folder outside which no `file:` or `gguf:` weights are opened; see `weights_root`
+    models_dir: Path | None = None
+    #: `auto`, `cpu`, `cuda` or `mps`: what this machine's worker measures on
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|mps)$")
+    #: a job whose worker gave no sign of life for so long goes back to the queue
+    lease_seconds: float = Field(30.0, ge=1, le=3600)
+    #: pause between two ticks of the reconciler
+    tick_seconds: float = Field(5.0, ge=0.1, le=300)
+    #: a job that failed so often stays failed
+    max_attempts: int = Field(3, ge=1, le=100)
+    #: longest time a job may hold the device
+    job_seconds: float = Field(3600.0, gt=0, le=604_800)
+    #: jobs of a loaded model that may go first, one after the other
+    max_streak: int = Field(50, ge=1, le=100_000)
+    #: a job that waited longer is taken by every fourth claim, whatever its priority
+    max_wait_seconds: float = Field(3600.0, gt=0)
+
+    @field_validator("home", "models_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("database_url", "reader_url")
+    @classmethod
+    def _database_is_known(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(_normalised_database_url(value.get_secret_value()))
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"^(redis|rediss|redis\+socket|unix)://", value.get_secret_value()):
+            raise ValueError("must be redis://HOST:PORT/DB, or rediss:// for TLS")
+        return value
+
+    @cached_property
+    def database(self) -> str:
+        """The database's URL, with its password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return "sqlite:///" + quote(str(self.home / "history.db"), safe="/:\\ ")
+
+    @property
+    def broker(self) -> str | None:
+        """The broker's URL where one is set, with its password."""
+        return self.broker_url.get_secret_value() if self.broker_url else None
+
+    @property
+    def reader(self) -> str | None:
+        """The reader's URL where one is set, with its password."""
+        return self.reader_url.get_secret_value() if self.reader_url else None
+
+    @property
+    def spool(self) -> Path:
+        """Folder of the results that are measured but not yet in the database."""
+        return self.home / "spool"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs."""
+        return self.home / "logs"
+
+    @property
+    def weights_root(self) -> Path | None:
+        """Folder outside which no submitted path to weights is opened; None allows every folder.
+
+        With SQLite the submitter is the worker's own user on the same machine, so nothing would be gained
+        by a fence; a database that other machines write to gets one.
+        """
+        if self.models_dir is not None:
+            return self.models_dir
+        return None if self.database.startswith("sqlite") else self.home / "models"
+
+
+def _normalised_database_url(url: str) -> str:
+    url = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+    if not re.match(r"^(postgresql\+psycopg|sqlite)://", url):
+        raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+    if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("a database in memory ends with the command; give a file: sqlite:///PATH")
+    return url
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, working_folder: Path | None = None, **options: Any
+) -> tuple[Settings, list[str]]:
+    """Return the settings, and warnings in words (unknown variables, keys that were passed over).
+
+    Raises InputError that names the variable or the file and key.
+    """
+    environment = os.environ if environment is None else environment
+    warnings: list[str] = []
+    given = {key: value for key, value in options.items() if value is not None}
+    variables = _from_environment(environment, warnings)
+    home = Path(str(given.get("home") or variables.get("home") or _default_home())).expanduser().absolute()
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    layers = [
+        (_from_file((working_folder or Path.cwd()) / FILE_NAME, home, warnings), f"{FILE_NAME} (working folder)"),
+        (_from_file(home / FILE_NAME, home, warnings), str(home / FILE_NAME)),
+        (variables, "environment"),
+        (given, "option"),
+    ]
+    for layer, name in layers:
+        values |= layer
+        origin |= dict.fromkeys(layer, name)
+    try:
+        return Settings(**(values | {"home": home})), warnings
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        where = {"environment": PREFIX + field.upper(), "option": "--" + field.replace("_", "-")}
+        place = origin.get(field, field)
+        raise InputError(_without_secrets(error), where=where.get(place, place)) from None
+
+
+def _without_secrets(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if str(first["loc"][0]).endswith("_url"):
+        return f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}"
+    return explain(error, Settings)
+
+
+def _default_home() -> Path:
+    from platformdirs import user_data_path  # 20 ms that an explicit home saves
+
+    return user_data_path("benchbeat", appauthor=False)
+
+
+def _from_environment(environment: Mapping[str, str], warnings: list[str]) -> dict[str, str]:
+    values = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        key = variable.removeprefix(PREFIX).lower()
+        if key not in Settings.model_fields:
+            known = [PREFIX + name.upper() for name in Settings.model_fields]
+            near = suggest(variable, known) or suggest(key, Settings.model_fields)
+            warnings.append(f"{variable} is no setting of benchbeat and does nothing{near}")
+        elif value != "":
+            values[key] = value
+    return values
+
+
+def _from_file(path: Path, home: Path, warnings: list[str]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"can't be read: {error}", where=str(path)) from None
+    for key in values:
+        if key not in Settings.model_fields or key == "home":
+            raise InputError(f"{key}: unknown key{suggest(key, Settings.model_fields)}", where=str(path))
+    if path.parent == home:
+        return values
+    for key in sorted(values.keys() - HARMLESS):
+        warnings.append(f"{path}: {key} is passed over here; set it in {home / FILE_NAME} or as {PREFIX}{key.upper()}")
+    return {key: value for key, value in values.items() if key in HARMLESS}

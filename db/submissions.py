@@ -1,0 +1,121 @@
+"""Writing a batch with its jobs, and all that they refer to, in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from bench.catalog import ModelEntry
+from bench.spec import JobSpec
+from bench.workloads import Workload
+from db.engine import now
+from db.runs import insert_new
+from db.tables import batch, item, job, model, strategy, workload
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be queued."""
+
+    spec: JobSpec
+    model_hash: str
+    workload_hash: str
+    strategy_hash: str | None
+    queue: str
+    session_key: str
+    memory_mib: int
+    repeat_of: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch to be written, with what its jobs refer to, each by its hash."""
+
+    name: str
+    key: str | None
+    sweep_hash: str
+    priority: int
+    models: Mapping[str, ModelEntry]
+    workloads: Mapping[str, Workload]
+    #: name and JSON definition
+    strategies: Mapping[str, tuple[str, str]]
+
+
+def batch_of_key(connection: Connection, key: str) -> tuple[int, str] | None:
+    """Return id and sweep hash of the batch with a submitter's key."""
+    row = connection.execute(select(batch.c.id, batch.c.sweep_hash).where(batch.c.key == key)).first()
+    return None if row is None else (int(row.id), row.sweep_hash)
+
+
+def insert_batch(connection: Connection, new: NewBatch, jobs: list[NewJob]) -> int:
+    """Write a batch and its jobs, `queued`; returns the batch's id. A key that exists raises IntegrityError."""
+    _insert_payload(connection, new)
+    values = {"name": new.name, "key": new.key, "sweep_hash": new.sweep_hash, "priority": new.priority}
+    inserted = connection.execute(insert(batch).values(created_at=now(), **values).returning(batch.c.id))
+    batch_id = int(inserted.scalar_one())
+    insert_jobs(connection, batch_id, new.priority, jobs)
+    return batch_id
+
+
+def insert_jobs(connection: Connection, batch_id: int, priority: int, jobs: list[NewJob]) -> None:
+    """Queue jobs in a batch."""
+    queued_at = connection.execute(select(now())).scalar_one()
+    shared = {"batch_id": batch_id, "priority": priority, "state": "queued", "queued_at": queued_at}
+    connection.execute(insert(job), [shared | _columns(each) for each in jobs])
+
+
+def _columns(new: NewJob) -> dict[str, Any]:
+    spec = new.spec
+    return {
+        "spec": spec.canonical(),
+        "model": spec.model,
+        "workload": spec.workload,
+        "strategy": spec.strategy,
+        "temperature": spec.temperature,
+        "precision": spec.precision,
+        "prompt_tokens": spec.prompt_tokens,
+        "new_tokens": spec.new_tokens,
+        "device": spec.device,
+        "machine": spec.machine,
+        "model_hash": new.model_hash,
+        "workload_hash": new.workload_hash,
+        "strategy_hash": new.strategy_hash,
+        "queue": new.queue,
+        "session_key": new.session_key,
+        "memory_mib": new.memory_mib,
+        "repeat_of": new.repeat_of,
+        "reason": new.reason,
+    }
+
+
+def _insert_payload(connection: Connection, new: NewBatch) -> None:
+    models = [{"hash": key, "name": each.name, "entry": each.model_dump_json()} for key, each in new.models.items()]
+    insert_new(connection, model, models)
+    strategies = [{"hash": key, "name": name, "definition": body} for key, (name, body) in new.strategies.items()]
+    insert_new(connection, strategy, strategies)
+    known = set(connection.execute(select(workload.c.hash).where(workload.c.hash.in_(new.workloads))).scalars())
+    for key, each in new.workloads.items():
+        if key not in known:
+            _insert_workload(connection, key, each)
+
+
+def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
+    definition = new.model_dump_json(exclude={"items"})
+    row = {"hash": key, "name": new.name, "task": new.task, "kind": new.kind, "definition": definition}
+    insert_new(connection, workload, [row])
+    rows = [
+        {
+            "workload_hash": key,
+            "item_id": each.id,
+            "position": position,
+            "prompt": each.prompt,
+            "expected": each.answer if isinstance(each.answer, str) else " | ".join(each.answer),
+            "level": each.level,
+            "language": each.language,
+            "body": each.model_dump_json(),
+        }
+        for position, each in enumerate(new.items)
+    ]
+    insert_new(connection, item, rows)

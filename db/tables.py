@@ -1,0 +1,328 @@
+"""The tables. People read the views (db/views.py); these may change.
+
+Times are seconds since the epoch, by the database's clock where they decide something.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+#: an entry of the catalog as it was when a job was submitted
+model = Table(
+    "model",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("entry", Text, nullable=False),
+)
+
+#: a workload without its items, as it was when a job was submitted
+workload = Table(
+    "workload",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+)
+
+item = Table(
+    "item",
+    metadata,
+    Column("workload_hash", Text, ForeignKey("workload.hash"), primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("prompt", Text, nullable=False),
+    #: alternatives are joined by " | "
+    Column("expected", Text, nullable=False),
+    Column("level", Integer),
+    Column("language", Text),
+    Column("body", Text, nullable=False),
+)
+
+#: a strategy's template for one workload, as it was when a job was submitted
+strategy = Table(
+    "strategy",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    #: the submitter's own key that makes a second try harmless
+    Column("key", Text, unique=True),
+    #: hash over everything the batch asks for
+    Column("sweep_hash", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+machine = Table(
+    "machine",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("chip", Text),
+    Column("memory_bytes", BigInteger),
+    Column("os", Text),
+    Column("first_seen_at", Double, nullable=False),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("machine_id", Text, ForeignKey("machine.id"), nullable=False),
+    Column("device", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    #: memory of the device
+    Column("memory_mib", Integer, nullable=False),
+    #: JSON list of the queues it takes jobs from
+    Column("queues", Text, nullable=False),
+    #: the one batch it works for; NULL takes every job
+    Column("batch_id", _Id, ForeignKey("batch.id")),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    #: session key of the model that it has loaded
+    Column("loaded", Text),
+    Column("job_id", _Id),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("stopped_at", Double),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("batch_id", _Id, ForeignKey("batch.id"), nullable=False),
+    #: canonical JSON of the JobSpec
+    Column("spec", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("strategy", Text),
+    Column("temperature", Double),
+    Column("precision", Text, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("new_tokens", Integer),
+    Column("device", Text, nullable=False),
+    Column("machine", Text),
+    Column("model_hash", Text, ForeignKey("model.hash"), nullable=False),
+    Column("workload_hash", Text, ForeignKey("workload.hash"), nullable=False),
+    Column("strategy_hash", Text, ForeignKey("strategy.hash")),
+    Column("queue", Text, nullable=False),
+    #: jobs with the same key can share a loaded model
+    Column("session_key", Text, nullable=False),
+    Column("memory_mib", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    #: number of the last attempt; fences off every earlier one
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    #: attempts that count towards max_attempts
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("worker_id", Text, ForeignKey("worker.id")),
+    Column("lease_until", Double),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    #: JSON of the worker's last progress event
+    Column("progress", Text),
+    #: why it failed, or why it waits, in a sentence
+    Column("error", Text),
+    Column("repeat_of", _Id, ForeignKey("job.id")),
+    Column("reason", Text),
+    Column("queued_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+)
+
+_QUEUED = text("state = 'queued'")
+
+
+def _queued_index(name: str, *columns: object) -> Index:
+    return Index(name, *columns, postgresql_where=_QUEUED, sqlite_where=_QUEUED)  # type: ignore[arg-type]
+
+
+# The claim's probes each descend one of these once a queue.
+_queued_index("job_head", job.c.queue, job.c.priority.desc(), job.c.id, job.c.memory_mib)
+_queued_index("job_loaded", job.c.queue, job.c.session_key, job.c.priority.desc(), job.c.id, job.c.memory_mib)
+_queued_index("job_overdue", job.c.queue, job.c.queued_at)
+_queued_index("job_batch_head", job.c.batch_id, job.c.priority.desc(), job.c.id)
+Index("job_batch_id", job.c.batch_id, job.c.state, job.c.session_key, job.c.id)
+Index(
+    "job_lease",
+    job.c.lease_until,
+    postgresql_where=text("state = 'running'"),
+    sqlite_where=text("state = 'running'"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("job_id", _Id, ForeignKey("job.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("worker_id", Text, ForeignKey("worker.id"), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    #: done | failed | lost | cancelled | returned | superseded; NULL while it runs
+    Column("outcome", Text),
+    Column("error", Text),
+    #: the last lines that the session wrote
+    Column("stderr", Text),
+)
+
+environment = Table(
+    "environment",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("os_build", Text, nullable=False),
+    Column("python_version", Text, nullable=False),
+    Column("torch_version", Text, nullable=False),
+    Column("transformers_version", Text, nullable=False),
+    Column("benchbeat_version", Text, nullable=False),
+    Column("git_commit", Text),
+    Column("git_dirty", Boolean),
+    Column("driver", Text),
+    Column("threads", Integer),
+)
+
+series_key = Table(
+    "series_key",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    #: JSON of all that must be equal for two runs to be compared
+    Column("definition", Text, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("job_id", _Id, ForeignKey("job.id"), nullable=False),
+    Column("batch_id", _Id, ForeignKey("batch.id"), nullable=False),
+    Column("series_id", _Id, ForeignKey("series_key.id"), nullable=False),
+    Column("environment_id", _Id, ForeignKey("environment.id"), nullable=False),
+    Column("machine_id", Text, ForeignKey("machine.id"), nullable=False),
+    Column("workload_hash", Text, ForeignKey("workload.hash"), nullable=False),
+    Column("schedule", Text),
+    #: who measured: `benchbeat`, or the tool whose result was imported
+    Column("source", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("strategy", Text),
+    Column("temperature", Double),
+    Column("top_p", Double),
+    Column("top_k", Integer),
+    Column("repetition_penalty", Double),
+    Column("max_new_tokens", Integer),
+    Column("seed", Integer),
+    Column("samples", Integer),
+    Column("precision", Text, nullable=False),
+    Column("quantiser", Text),
+    Column("attention", Text, nullable=False),
+    Column("compile", Boolean, nullable=False),
+    Column("cache", Text, nullable=False),
+    Column("isolation", Text, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("new_tokens", Integer),
+    Column("session", Text, nullable=False),
+    Column("session_position", Integer, nullable=False),
+    Column("iterations", Integer, nullable=False),
+    Column("load_seconds", Double),
+    Column("first_call_seconds", Double),
+    Column("ttft_seconds", Double),
+    Column("prefill_tokens_per_second", Double),
+    Column("decode_tokens_per_second", Double),
+    Column("inter_token_p50_seconds", Double),
+    Column("inter_token_p99_seconds", Double),
+    Column("latency_seconds", Double),
+    Column("latency_low_seconds", Double),
+    Column("latency_high_seconds", Double),
+    Column("model_bandwidth_utilization", Double),
+    Column("peak_device_memory_bytes", BigInteger),
+    Column("peak_process_memory_bytes", BigInteger),
+    Column("weights_bytes", BigInteger),
+    Column("energy_joules", Double),
+    Column("items", Integer),
+    Column("accuracy", Double),
+    Column("accuracy_stderr", Double),
+    Column("consistency", Double),
+    Column("readability", Double),
+    Column("quality", Double),
+    Column("word_error_rate", Double),
+    Column("real_time_factor", Double),
+    Column("contaminated", Boolean, nullable=False),
+    Column("contamination", Text),
+    # One job, at most one run: the last line of defence behind the fence.
+    UniqueConstraint("job_id"),
+    Index("run_series", "series_id", "started_at"),
+    Index("run_started", "started_at"),
+    Index("run_batch", "batch_id"),
+)
+
+sample = Table(
+    "sample",
+    metadata,
+    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
+    Column("iteration", Integer, primary_key=True, autoincrement=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("new_tokens", Integer, nullable=False),
+    Column("ttft_seconds", Double),
+    Column("latency_seconds", Double, nullable=False),
+    Column("decode_tokens_per_second", Double),
+    Column("prefill_tokens_per_second", Double),
+    #: JSON list of the gaps between tokens
+    Column("inter_token_seconds", Text),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    Column("sample", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("extracted", Text),
+    Column("score", Double),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("new_tokens", Integer, nullable=False),
+    Column("finish", Text, nullable=False),
+)

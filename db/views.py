@@ -1,0 +1,159 @@
+"""The views: the interface for everyone who asks in SQL.
+
+A change here needs a migration (an empty one will do), since views are made anew by migrations only.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+#: the views with a line about each and an example, in the order of `benchbeat sql`
+VIEWS: dict[str, tuple[str, str]] = {
+    "history": (
+        "one row a run: what was measured, where and with what",
+        "select model, workload, strategy, accuracy, accuracy_stderr from history order by run_id",
+    ),
+    "latest": (
+        "the last clean run of each series, columns as in history",
+        "select model, machine, decode_tokens_per_second from latest where workload = 'speed'",
+    ),
+    "series": (
+        "one row a series: the runs that may be compared",
+        "select model, workload, strategy, runs from series order by runs desc",
+    ),
+    "samples": (
+        "one row a timed call",
+        "select run_id, iteration, latency_seconds from samples order by run_id, iteration",
+    ),
+    "answers": (
+        "one row an answer: the question, what was expected, what came",
+        "select prompt, expected, text from answers where score = 0 limit 10",
+    ),
+    "jobs": (
+        "one row a job with its state",
+        "select job_id, state, error from jobs where state = 'failed'",
+    ),
+    "attempts": (
+        "one row a try of a job",
+        "select job_id, attempt, outcome, stderr from attempts where outcome <> 'done'",
+    ),
+    "batches": (
+        "one row a submission with its jobs counted by state",
+        "select batch, name, jobs, done, failed from batches order by batch desc",
+    ),
+}
+
+_TIME = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', {0}, 'unixepoch')",
+    "postgresql": "to_timestamp({0})",
+}
+
+_HISTORY = """
+SELECT r.id AS run_id, r.job_id, r.batch_id AS batch, r.schedule, substr(k.hash, 1, 16) AS series,
+    {started_at} AS started_at, {finished_at} AS finished_at, r.machine_id AS machine, r.device, r.model, r.revision,
+    r.task, r.workload, r.strategy, r.temperature, r.top_p, r.max_new_tokens, r.seed, r.precision, r.attention,
+    r.compile, r.batch_size, r.prompt_tokens, r.new_tokens, r.source, e.os_build, e.torch_version,
+    e.transformers_version, e.benchbeat_version, e.git_commit, e.git_dirty, r.session, r.session_position,
+    r.iterations, r.load_seconds, r.first_call_seconds, r.ttft_seconds, r.prefill_tokens_per_second,
+    r.decode_tokens_per_second, r.inter_token_p50_seconds, r.inter_token_p99_seconds, r.latency_seconds,
+    r.latency_low_seconds, r.latency_high_seconds, r.model_bandwidth_utilization, r.peak_device_memory_bytes,
+    r.peak_process_memory_bytes, r.weights_bytes, r.energy_joules, r.items, r.accuracy, r.accuracy_stderr,
+    r.consistency, r.readability, r.quality, r.word_error_rate, r.real_time_factor, r.contaminated, r.contamination,
+    b.name AS batch_name, r.device_name, r.top_k, r.repetition_penalty, r.samples, r.quantiser, r.cache, r.isolation,
+    e.python_version, e.driver, e.threads
+FROM run r
+JOIN batch b ON b.id = r.batch_id
+JOIN series_key k ON k.id = r.series_id
+JOIN environment e ON e.id = r.environment_id
+"""
+
+_LATEST = (
+    _HISTORY
+    + """
+WHERE r.id = (SELECT l.id FROM run l WHERE l.series_id = r.series_id AND NOT l.contaminated
+    ORDER BY l.started_at DESC, l.id DESC LIMIT 1)
+"""
+)
+
+_SERIES = """
+SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
+    l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
+    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
+FROM (SELECT series_id, count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS contaminated_runs,
+        min(started_at) AS first_at, max(started_at) AS last_at, max(id) AS last_id
+    FROM run GROUP BY series_id) g
+JOIN series_key k ON k.id = g.series_id
+JOIN run l ON l.id = g.last_id
+"""
+
+_SAMPLES = """
+SELECT run_id, iteration, batch_size, prompt_tokens, new_tokens, ttft_seconds, latency_seconds,
+    decode_tokens_per_second, prefill_tokens_per_second, inter_token_seconds
+FROM sample
+"""
+
+_ANSWERS = """
+SELECT a.run_id, r.job_id, r.batch_id AS batch, r.model, r.workload, r.strategy, r.temperature, a.item_id, i.level,
+    i.language, a.sample, i.prompt, i.expected, a.text, a.extracted, a.score, a.prompt_tokens, a.new_tokens, a.finish
+FROM answer a
+JOIN run r ON r.id = a.run_id
+LEFT JOIN item i ON i.workload_hash = r.workload_hash AND i.item_id = a.item_id
+"""
+
+_JOBS = """
+SELECT j.id AS job_id, j.batch_id AS batch, b.name AS batch_name, j.state, j.model, j.workload, j.strategy,
+    j.temperature, j.precision, j.prompt_tokens, j.new_tokens, j.device, j.machine, j.queue, j.memory_mib, j.priority,
+    j.attempt, j.failures, j.worker_id AS worker, r.id AS run_id, j.error, j.repeat_of, j.reason,
+    {queued_at} AS queued_at, {started_at} AS started_at, {finished_at} AS finished_at, j.cancel_requested, j.progress,
+    j.spec
+FROM job j
+JOIN batch b ON b.id = j.batch_id
+LEFT JOIN run r ON r.job_id = j.id
+"""
+
+_ATTEMPTS = """
+SELECT a.job_id, a.attempt, a.worker_id AS worker, w.machine_id AS machine, {started_at} AS started_at,
+    {finished_at} AS finished_at, a.outcome, a.error, a.stderr
+FROM attempt a
+JOIN worker w ON w.id = a.worker_id
+"""
+
+_BATCHES = """
+SELECT b.id AS batch, b.name, b.key, b.priority, {created_at} AS created_at, count(j.id) AS jobs,
+    sum(CASE WHEN j.state = 'queued' THEN 1 ELSE 0 END) AS queued,
+    sum(CASE WHEN j.state = 'running' THEN 1 ELSE 0 END) AS running,
+    sum(CASE WHEN j.state = 'done' THEN 1 ELSE 0 END) AS done,
+    sum(CASE WHEN j.state = 'failed' THEN 1 ELSE 0 END) AS failed,
+    sum(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS cancelled
+FROM batch b
+LEFT JOIN job j ON j.batch_id = b.id
+GROUP BY b.id, b.name, b.key, b.priority, b.created_at
+"""
+
+
+def _statements(dialect: str) -> Iterator[tuple[str, str]]:
+    def times(**columns: str) -> dict[str, str]:
+        return {name: _TIME[dialect].format(column) for name, column in columns.items()}
+
+    run_times = times(started_at="r.started_at", finished_at="r.finished_at")
+    yield "history", _HISTORY.format(**run_times)
+    yield "latest", _LATEST.format(**run_times)
+    yield "series", _SERIES.format(**times(first_at="g.first_at", last_at="g.last_at"))
+    yield "samples", _SAMPLES
+    yield "answers", _ANSWERS
+    job_times = times(queued_at="j.queued_at", started_at="j.started_at", finished_at="j.finished_at")
+    yield "jobs", _JOBS.format(**job_times)
+    yield "attempts", _ATTEMPTS.format(**times(started_at="a.started_at", finished_at="a.finished_at"))
+    yield "batches", _BATCHES.format(**times(created_at="b.created_at"))
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop every view, so that a migration may alter the tables beneath."""
+    for name in reversed(VIEWS):
+        connection.execute(text(f'DROP VIEW IF EXISTS "{name}"'))
+
+
+def create_views(connection: Connection) -> None:
+    """Create every view, none of which may exist."""
+    for name, select in _statements(connection.dialect.name):
+        connection.exec_driver_sql(f'CREATE VIEW "{name}" AS {select}')

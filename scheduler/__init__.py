@@ -1,0 +1,1 @@
+"""What runs when: the broker, the Celery app and its queues, submitting, ringing and reconciling."""

@@ -1,0 +1,76 @@
+"""Ringing: a message in a queue wakes a worker, whose claim decides which job runs."""
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from bench.errors import UnavailableError
+from scheduler.app import RUN_JOB, make_app
+from scheduler.broker import safe_url
+
+#: rings that wait in a queue at most; more would cost memory and wake nobody sooner
+MAX_RINGS = 1000
+
+
+class Bell:
+    """A connection for ringing. Every fault of the broker is an UnavailableError; ringing again is harmless."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._url = broker_url
+        self._app = make_app(broker_url)
+        self._connection: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        if self._connection is not None:
+            self._connection.release()
+            self._connection = None
+
+    def waiting(self, queues: Iterable[str]) -> dict[str, int]:
+        """Return how many rings wait in each queue."""
+        names = list(queues)
+
+        def lengths(channel: Any) -> dict[str, int]:
+            pipeline = channel.client.pipeline(transaction=False)
+            for name in names:
+                pipeline.llen(name)
+            return dict(zip(names, pipeline.execute(), strict=True))
+
+        return self._with_channel(lengths) if names else {}
+
+    def ring(self, jobs: Mapping[str, Iterable[int]]) -> int:
+        """Publish a message for each job id, by queue. Returns how many."""
+        messages = [(queue, job_id) for queue, ids in jobs.items() for job_id in ids]
+        if messages:
+            self._with_channel(lambda channel: self._publish(channel, messages))
+        return len(messages)
+
+    def forget(self, queue: str) -> None:
+        """Delete a queue with its rings."""
+        self._with_channel(lambda channel: channel.client.delete(queue, f"_kombu.binding.{queue}"))
+
+    def _publish(self, channel: Any, messages: list[tuple[str, int]]) -> None:
+        producer = self._app.amqp.Producer(channel)
+        with producer.batch(max_size=MAX_RINGS):
+            for queue, job_id in messages:
+                self._app.send_task(RUN_JOB, args=(job_id,), queue=queue, producer=producer, retry=False)
+
+    def _with_channel(self, action: Any) -> Any:
+        try:
+            if self._connection is None:
+                self._connection = self._app.connection_for_write()
+            return action(self._connection.default_channel)
+        except Exception as error:
+            self._drop()
+            raise UnavailableError(f"Redis at {safe_url(self._url)} does not answer ({error})") from error
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.collapse()

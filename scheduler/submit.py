@@ -1,0 +1,113 @@
+"""Submitting: one transaction writes the batch; ringing comes after and may fail without harm."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+
+from bench.errors import InputError
+from bench.spec import JobSpec, hash_of
+from bench.sweep import Sweep
+from bench.templates import template
+from bench.workloads import Workload
+from db.engine import Database
+from db.submissions import NewBatch, NewJob, batch_of_key, insert_batch
+from scheduler.queues import queue_of, session_key
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A batch that is in the database."""
+
+    batch_id: int
+    #: False where the key named a batch that exists
+    created: bool
+    jobs: int
+
+
+def submit(database: Database, sweep: Sweep, *, key: str | None = None) -> Submission:
+    """Write a sweep as a batch of queued jobs. Once this returns, the jobs will run.
+
+    The same key with the same sweep returns the batch that exists; with another sweep it raises InputError.
+    """
+    batch, jobs = prepare(sweep, key)
+    if key is not None and (existing := _existing(database, batch, len(jobs))):
+        return existing
+    try:
+        with database.write() as connection:
+            return Submission(insert_batch(connection, batch, jobs), created=True, jobs=len(jobs))
+    except IntegrityError:
+        # Another submitter with the same key was faster.
+        existing = _existing(database, batch, len(jobs))
+        if existing is None:
+            raise
+        return existing
+
+
+def prepare(sweep: Sweep, key: str | None = None) -> tuple[NewBatch, list[NewJob]]:
+    """Return the batch and the jobs that a sweep stands for, touching no database."""
+    model_hashes = {name: hash_of(entry.model_dump(mode="json")) for name, entry in sweep.models.items()}
+    workload_hashes = {name: workload_hash(each) for name, each in sweep.workloads.items()}
+    strategies: dict[str, tuple[str, str]] = {}
+    jobs = []
+    rendered: dict[tuple[str | None, str], str | None] = {}
+    for spec in sweep.specs:
+        pair = (spec.strategy, spec.workload)
+        if pair not in rendered:
+            rendered[pair] = _render(sweep, spec, strategies)
+        memory_mib = sweep.models[spec.model].memory_mib(spec.precision)
+        model_hash = model_hashes[spec.model]
+        jobs.append(
+            NewJob(
+                spec=spec,
+                model_hash=model_hash,
+                workload_hash=workload_hashes[spec.workload],
+                strategy_hash=rendered[pair],
+                queue=queue_of(spec.device, spec.machine, memory_mib),
+                session_key=session_key(spec, model_hash),
+                memory_mib=memory_mib,
+            )
+        )
+    batch = NewBatch(
+        name=sweep.name,
+        key=key,
+        sweep_hash=_sweep_hash(sweep, jobs),
+        priority=sweep.priority,
+        models={model_hashes[name]: entry for name, entry in sweep.models.items()},
+        workloads={workload_hashes[name]: each for name, each in sweep.workloads.items()},
+        strategies=strategies,
+    )
+    return batch, jobs
+
+
+def workload_hash(workload: Workload) -> str:
+    """Return the hash of a workload's name, task and data."""
+    return hash_of([workload.name, workload.task, workload.digest()])
+
+
+def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]]) -> str | None:
+    """Store the strategy's template for the workload, and return its hash."""
+    if spec.strategy is None:
+        return None
+    strategy, workload = sweep.strategies[spec.strategy], sweep.workloads[spec.workload]
+    digest = strategy.digest(workload)
+    strategies[digest] = (strategy.name, json.dumps(template(strategy, workload)))
+    return digest
+
+
+def _sweep_hash(sweep: Sweep, jobs: list[NewJob]) -> str:
+    return hash_of([sweep.priority, [[j.spec.digest(), j.model_hash, j.workload_hash, j.strategy_hash] for j in jobs]])
+
+
+def _existing(database: Database, batch: NewBatch, jobs: int) -> Submission | None:
+    with database.read() as connection:
+        found = batch_of_key(connection, batch.key or "")
+    if found is None:
+        return None
+    batch_id, sweep_hash = found
+    if sweep_hash != batch.sweep_hash:
+        raise InputError(
+            f"the key {batch.key!r} belongs to batch {batch_id}, which holds another sweep; give a new key",
+            where="--key",
+        )
+    return Submission(batch_id, created=False, jobs=jobs)

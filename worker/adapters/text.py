@@ -1,0 +1,215 @@
+"""Language models: Qwen2, Llama and whatever else transformers knows as a causal language model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+# PreTrainedModel brings in a second's worth of modules here, which the first load would be timed with otherwise.
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+
+from bench.errors import ModelError
+from bench.spec import Attention, Precision
+from worker.device import Device, is_out_of_memory
+from worker.sampling import Decoding, samplers
+
+Message = Mapping[str, str]
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+#: Llama 3's template writes today's date into the prompt, which would change the question every day.
+_TEMPLATE_VALUES = {"date_string": "26 Jul 2024"}
+
+
+class Generated(NamedTuple):
+    """One answer."""
+
+    text: str
+    #: tokens of the prompt, without padding
+    prompt_tokens: int
+    #: tokens generated, the one that ends the answer among them
+    new_tokens: int
+    #: `stop` or `length`
+    finish: str
+
+
+class TextAdapter:
+    """A loaded language model with its tokenizer."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, device: Device) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        self._stop_ids = _stop_ids(model, tokenizer)
+        self._pad_id = _first(tokenizer.pad_token_id, *self._stop_ids, 0)
+        # Else `generate` fills what our settings leave open from the checkpoint's own.
+        model.generation_config = GenerationConfig()
+        #: bytes of parameters and buffers on the device, each tensor once
+        self.weights_bytes = _bytes_of(model)
+        #: bytes of weights that one step of decoding reads
+        self.bytes_per_step = self.weights_bytes - _unread_bytes(model)
+
+    @classmethod
+    def load(
+        cls, path: Path, precision: Precision, attention: Attention, compile_: bool, device: Device
+    ) -> "TextAdapter":
+        """Return the model in the folder `path`, on the device and ready.
+
+        Raises ModelError where the folder holds no model that can be loaded so; what memory says passes through.
+        """
+        if precision not in _DTYPES:
+            raise ModelError(
+                f"a text model can't be run in {precision} by this version; it can in {', '.join(_DTYPES)}"
+            )
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=_DTYPES[precision],
+                attn_implementation=attention,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **({} if device.name == "cpu" else {"device_map": {"": device.torch_device}}),
+            )
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(f"the model in {path} can't be loaded: {_first_line(error)}") from error
+        # transformers fills missing tensors with random numbers and only warns.
+        missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+        if missing:
+            raise ModelError(f"the weights in {path} are incomplete: {len(missing)} are missing ({missing[0]} ...)")
+        model.eval()
+        if compile_:
+            model.forward = torch.compile(model.forward)
+        return cls(model, tokenizer, device)
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether prompts are put in the model's own format; else in the plain one of `plain_prompt`."""
+        return self._tokenizer.chat_template is not None
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Return the token ids of a conversation, up to where the model's answer begins."""
+        if not self.has_chat_template:
+            return list(self._tokenizer(plain_prompt(messages))["input_ids"])
+        # The template writes the first token itself: tokenizing its text again would double it.
+        return list(
+            self._tokenizer.apply_chat_template(
+                [dict(message) for message in messages],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                **_TEMPLATE_VALUES,
+            )["input_ids"]
+        )
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the token ids of a text, without special tokens."""
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def first_ids(self) -> list[int]:
+        """Return the special tokens that this model's tokenizer puts before a text: the BOS, or nothing."""
+        marked = list(self._tokenizer("a")["input_ids"])
+        plain = self.encode_text("a")
+        return marked[: marked.index(plain[0])] if plain[0] in marked else []
+
+    def generate_batch(
+        self, prompts: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int], cache: str = "dynamic"
+    ) -> list[Generated]:
+        """Return the answers to prompts of token ids, in their order; each ends at a stop token or is cut.
+
+        `seeds` has one seed a prompt. A row's answer does not depend on the rows beside it, up to rounding.
+        """
+        longest = max(len(prompt) for prompt in prompts)
+        ids = torch.tensor([[self._pad_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        where = self._device.torch_device
+        config = self._config(
+            cache,
+            max_new_tokens=decoding.max_new_tokens,
+            repetition_penalty=float(decoding.repetition_penalty),
+            eos_token_id=list(self._stop_ids) or None,
+        )
+        tokens = self._model.generate(
+            ids.to(where),
+            attention_mask=mask.to(where),
+            generation_config=config,
+            logits_processor=samplers(decoding, seeds, longest, where),
+        )
+        rows = tokens[:, longest:].tolist()
+        return [self._generated(prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
+
+    def generate_fixed(
+        self, prompts: torch.Tensor, new_tokens: int, streamer: Any = None, cache: str = "dynamic"
+    ) -> torch.Tensor:
+        """Generate exactly `new_tokens` greedily; takes ids (rows, length), returns (rows, length + new_tokens)."""
+        tokens: torch.Tensor = self._model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            generation_config=self._config(cache, max_new_tokens=new_tokens),
+            streamer=streamer,
+        )
+        return tokens
+
+    def _config(self, cache: str, **settings: Any) -> Any:
+        """Return complete settings for `generate`: what is not named here is off."""
+        return GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            pad_token_id=self._pad_id,
+            cache_implementation="static" if cache == "static" else None,
+            disable_compile=True,
+            **settings,
+        )
+
+    def _generated(self, prompt: Sequence[int], row: list[int]) -> Generated:
+        """Return one row's answer, up to its first stop token."""
+        end = next((place for place, token in enumerate(row) if token in self._stop_ids), None)
+        kept = row if end is None else row[: end + 1]
+        text = self._tokenizer.decode(kept, skip_special_tokens=True)
+        return Generated(text, len(prompt), len(kept), "length" if end is None else "stop")
+
+
+def plain_prompt(messages: Sequence[Message]) -> str:
+    """Return a conversation as plain text, for models without a chat template.
+
+    What the system says comes first, then `User: ...` and `Assistant: ...` in turns, parted by blank lines, and
+    `Assistant:` at the end.
+    """
+    titles = {"user": "User: ", "assistant": "Assistant: "}
+    turns = [titles.get(message["role"], "") + message["content"] for message in messages]
+    return "\n\n".join([*turns, "Assistant:"])
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the tokens that end an answer: what the checkpoint's settings, its model and its tokenizer name."""
+    found: list[int] = []
+    for named in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        found += named if isinstance(named, list) else [named] if named is not None else []
+    return tuple(dict.fromkeys(found))
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _bytes_of(model: Any) -> int:
+    """Return the bytes of a model's tensors; tied ones count once."""
+    # Both iterators give a shared tensor once.
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
+
+
+def _unread_bytes(model: Any) -> int:
+    """Return the bytes of the input embedding where it is a table of its own: decoding reads one row of it."""
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if table is None or head is None or table.weight is head.weight:
+        return 0
+    return int(table.weight.numel() * table.weight.element_size())
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,51 @@
+"""What the measuring of speed and of quality share: what they ask of a model, and what they give back."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from bench.results import Answer, Figures, Sample
+from worker.adapters.text import Generated, Message
+from worker.protocol import Progress
+from worker.sampling import Decoding
+
+#: told how far a job has come; called often
+Report = Callable[[Progress], None]
+#: seconds of a clock that never goes back
+Clock = Callable[[], float]
+
+
+class Adapter(Protocol):
+    """What the protocol asks of a loaded model."""
+
+    bytes_per_step: int
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Return the token ids of a conversation."""
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the token ids of a text, without special tokens."""
+
+    def first_ids(self) -> list[int]:
+        """Return the special tokens before a text."""
+
+    def generate_batch(
+        self, prompts: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int], cache: str
+    ) -> list[Generated]:
+        """Return the answers to prompts."""
+
+    def generate_fixed(self, prompts: torch.Tensor, new_tokens: int, streamer: Any = None, cache: str = ...) -> Any:
+        """Generate exactly `new_tokens`."""
+
+
+class Outcome(NamedTuple):
+    """What one job measured."""
+
+    figures: Figures
+    samples: tuple[Sample, ...]
+    answers: tuple[Answer, ...] = ()
+    #: the settings of generation, None for a speed workload
+    decoding: Decoding | None = None
+    #: what the device left to the CPU while warming up
+    fallbacks: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+"""Making the session's order from a claimed job: everything it needs travels through the database."""
+
+import json
+from functools import lru_cache
+
+from sqlalchemy import select
+
+from bench.catalog import ModelEntry
+from bench.templates import fill
+from bench.workloads import Item, Workload
+from db.engine import Database
+from db.jobs import Claimed
+from db.tables import item, model, strategy, workload
+from worker.protocol import Order, Prompt
+
+#: what is kept of earlier jobs' entries, by hash
+_KEPT = 64
+
+
+class OrderMaker:
+    """Makes orders; entries, workloads and templates never change under their hash, so each is read once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._model = lru_cache(_KEPT)(self._read_model)
+        self._workload = lru_cache(_KEPT)(self._read_workload)
+        self._template = lru_cache(_KEPT)(self._read_template)
+
+    def order(self, job: Claimed) -> Order:
+        """Return the order of a job."""
+        spec = job.spec
+        asked = self._workload(job.workload_hash)
+        prompts: tuple[Prompt, ...] = ()
+        if job.strategy_hash is not None:
+            template = self._template(job.strategy_hash)
+            items = asked.sample(spec.items, spec.items_seed)
+            prompts = tuple(Prompt(item=each, messages=fill(template, each.prompt)) for each in items)
+        return Order(
+            job_id=job.id,
+            attempt=job.attempt,
+            spec=spec,
+            model=self._model(job.model_hash),
+            score=asked.score,
+            strategy_hash=job.strategy_hash,
+            prompts=prompts,
+        )
+
+    def _read_model(self, key: str) -> ModelEntry:
+        with self._database.read() as connection:
+            entry = connection.execute(select(model.c.entry).where(model.c.hash == key)).scalar_one()
+        return ModelEntry.model_validate_json(entry)
+
+    def _read_workload(self, key: str) -> Workload:
+        with self._database.read() as connection:
+            definition = connection.execute(select(workload.c.definition).where(workload.c.hash == key)).scalar_one()
+            query = select(item.c.body).where(item.c.workload_hash == key).order_by(item.c.position)
+            bodies = connection.execute(query).scalars().all()
+        items = tuple(Item.model_validate_json(body) for body in bodies)
+        return Workload.model_validate_json(definition).model_copy(update={"items": items})
+
+    def _read_template(self, key: str) -> list[dict[str, str]]:
+        with self._database.read() as connection:
+            definition = connection.execute(select(strategy.c.definition).where(strategy.c.hash == key)).scalar_one()
+        template: list[dict[str, str]] = json.loads(definition)
+        return template

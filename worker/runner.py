@@ -1,0 +1,300 @@
+"""One job from claim to finish."""
+
+import logging
+import signal
+import time
+from dataclasses import dataclass
+from threading import Event as Flag
+from threading import RLock
+
+from bench.errors import BenchbeatError, UnavailableError
+from bench.spec import describe
+from db.engine import Database
+from db.jobs import (
+    Claimant,
+    Claimed,
+    Lease,
+    claim,
+    end_cancelled,
+    extend_lease,
+    fail_job,
+    look_at_lease,
+    requeue_elsewhere,
+    return_job,
+)
+from db.runs import store_measurement
+from db.settings import Settings
+from scheduler.queues import queue_of
+from worker.facts import Probe
+from worker.orders import OrderMaker
+from worker.protocol import Failed, Finished, Order, Progress
+from worker.spool import Spool, Spooled
+from worker.supervise import Crashed, Outcome, SessionProcess, Stopped
+
+log = logging.getLogger("benchbeat.worker")
+
+#: every so many claims, a job that waited too long goes first
+_OVERDUE_EVERY = 4
+#: how quickly a wish to cancel is seen, and how often progress is stored at most
+_LOOK_SECONDS = 0.5
+_PROGRESS_SECONDS = 1.0
+
+
+@dataclass
+class _Turn:
+    """Which job may come next: counts what affinity and overdue jobs are due."""
+
+    claims: int = 0
+    streak: int = 0
+    last_key: str | None = None
+
+    def session_key(self, max_streak: int) -> str | None:
+        if self.streak >= max_streak:
+            self.streak = 0
+            return None
+        return self.last_key
+
+    def taken(self, key: str) -> None:
+        self.claims += 1
+        self.streak = self.streak + 1 if key == self.last_key else 0
+        self.last_key = key
+
+
+class Runner:
+    """Claims jobs and runs them, one at a time, on one device."""
+
+    def __init__(
+        self, settings: Settings, database: Database, claimant: Claimant, *, machine_id: str, probe: Probe
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.claimant = claimant
+        self.machine_id = machine_id
+        self.probe = probe
+        self.spool = Spool(settings.spool)
+        #: the job that runs, for the worker's row
+        self.current: Claimed | None = None
+        self._orders = OrderMaker(database)
+        self._session: SessionProcess | None = None
+        self._session_key: str | None = None
+        self._turn = _Turn()
+        self._stopping = Flag()
+        self._one_at_a_time = RLock()
+        self.idle_since = time.monotonic()
+
+    @property
+    def loaded(self) -> str | None:
+        """Session key of the model that is loaded."""
+        return self._session_key if self._session is not None and self._session.alive else None
+
+    def run_one(self) -> str:
+        """Claim a job and run it to its end. Returns what was done, in words."""
+        with self._one_at_a_time:
+            if self._stopping.is_set():
+                return "stopping"
+            try:
+                self.replay_spool()
+                job = self._claim()
+            except UnavailableError as error:
+                log.warning("%s", error)
+                return "no database"
+            if job is None:
+                return "nothing to run"
+            self.current = job
+            try:
+                return self._run(job)
+            finally:
+                self.current = None
+                self.idle_since = time.monotonic()
+
+    def stop(self) -> None:
+        """Give the running job back to the queue and take no other."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """End the session."""
+        with self._one_at_a_time:
+            self._drop_session()
+
+    def release_idle(self, idle_seconds: float) -> None:
+        """End a session that had nothing to do for so long: it holds the device's memory."""
+        if time.monotonic() - self.idle_since < idle_seconds or not self._one_at_a_time.acquire(blocking=False):
+            return
+        try:
+            self._drop_session()
+        finally:
+            self._one_at_a_time.release()
+
+    def replay_spool(self) -> None:
+        """Store the results that were measured but not stored. Raises UnavailableError where the database is away."""
+        with self._one_at_a_time:
+            for path, spooled in self.spool.waiting():
+                if spooled.database != self.database.safe_url:
+                    continue
+                measured = spooled.measurement
+                run_id = store_measurement(self.database, spooled.job_id, spooled.attempt, spooled.machine_id, measured)
+                if run_id is None:
+                    self.spool.set_aside(path)
+                    log.warning("job %d: attempt %d came too late and is kept aside", spooled.job_id, spooled.attempt)
+                else:
+                    path.unlink(missing_ok=True)
+                    log.info("job %d done (run %d)", spooled.job_id, run_id)
+
+    def _claim(self) -> Claimed | None:
+        overdue = self._turn.claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1
+        job = claim(
+            self.database,
+            self.claimant,
+            lease_seconds=self.settings.lease_seconds,
+            session_key=self._turn.session_key(self.settings.max_streak),
+            max_wait_seconds=self.settings.max_wait_seconds if overdue else None,
+        )
+        if job is not None:
+            self._turn.taken(job.session_key)
+        return job
+
+    def _run(self, job: Claimed) -> str:
+        log.info("job %d (attempt %d): %s", job.id, job.attempt, describe(job.spec))
+        started = time.monotonic()
+        try:
+            session = self._session_for(job)
+            outcome: Outcome = session.measure(
+                self._order(job), job_seconds=self.settings.job_seconds, check=_Heartbeat(self, job)
+            )
+        except (BenchbeatError, OSError) as error:
+            # Whatever kept it from starting is no reason to strand the job until its lease ends.
+            outcome = Failed(job_id=job.id, attempt=job.attempt, kind="error", message=str(error))
+        try:
+            said = self._settle(job, outcome)
+        except UnavailableError as error:
+            said = f"job {job.id}: {error}"
+            log.warning("%s", said)
+        if job.spec.isolation == "process" or not isinstance(outcome, Finished):
+            self._drop_session()
+        log.info("%s (%.1f s)", said, time.monotonic() - started)
+        return said
+
+    def _order(self, job: Claimed) -> Order:
+        return self._orders.order(job)
+
+    def _session_for(self, job: Claimed) -> SessionProcess:
+        fresh = job.spec.isolation == "process"
+        if self._session is not None and (fresh or not self._session.alive or self._session_key != job.session_key):
+            self._drop_session()
+        if self._session is None:
+            home = self.settings.home
+            self._session = SessionProcess(
+                self.probe, home=home, logs=self.settings.logs, weights_root=self.settings.weights_root
+            )
+            self._session_key = job.session_key
+        return self._session
+
+    def _drop_session(self) -> None:
+        session, self._session, self._session_key = self._session, None, None
+        if session is not None:
+            session.stop()
+
+    def _settle(self, job: Claimed, outcome: Outcome) -> str:
+        """Write how an attempt ended. Raises UnavailableError where the database is away."""
+        if isinstance(outcome, Finished):
+            return self._store(job, outcome)
+        if isinstance(outcome, Stopped) and outcome.reason != "timeout":
+            return self._settle_stopped(job, outcome.reason)
+        if isinstance(outcome, Failed) and outcome.kind == "memory":
+            return self._settle_out_of_memory(job, outcome)
+        error, stderr = self._reason(outcome), self._session.stderr_tail() if self._session else ""
+        if isinstance(outcome, Failed) and outcome.details:
+            stderr = f"{stderr}\n{outcome.details}".strip()
+        # What the job asks for can't be had: trying again would end the same.
+        hopeless = isinstance(outcome, Failed) and outcome.kind in ("model", "input")
+        attempts = 0 if hopeless else self.settings.max_attempts
+        state = fail_job(self.database, job.id, job.attempt, error=error, stderr=stderr, max_attempts=attempts)
+        return f"job {job.id} {state or 'was taken over'}: {error}"
+
+    def _reason(self, outcome: Failed | Crashed | Stopped) -> str:
+        if isinstance(outcome, Failed):
+            return outcome.message
+        if isinstance(outcome, Stopped):
+            return f"It held the device for more than {self.settings.job_seconds:g} s (setting job_seconds)"
+        if outcome.returncode == -signal.SIGKILL:
+            return "The session process was killed; the machine may have run out of memory"
+        if outcome.returncode < 0:
+            return f"The session process was ended by {signal.Signals(-outcome.returncode).name}"
+        return f"The session process ended with exit code {outcome.returncode}"
+
+    def _settle_stopped(self, job: Claimed, reason: str) -> str:
+        if reason == "cancelled":
+            end_cancelled(self.database, job.id, job.attempt)
+            return f"job {job.id} cancelled"
+        if reason == "shutdown":
+            return_job(self.database, job.id, job.attempt)
+            return f"job {job.id} went back to the queue"
+        return f"job {job.id}: another worker took it over"
+
+    def _settle_out_of_memory(self, job: Claimed, outcome: Failed) -> str:
+        needed = max(job.memory_mib, self.probe.memory_mib) + 1
+        error = (
+            f"{outcome.message}; {self.probe.device_name} has {self.probe.memory_mib} MiB, so a larger device is needed"
+        )
+        queue = queue_of(job.spec.device, job.spec.machine, needed)
+        requeue_elsewhere(self.database, job.id, job.attempt, error=error, queue=queue, memory_mib=needed)
+        return f"job {job.id} waits for a larger device: {outcome.message}"
+
+    def _store(self, job: Claimed, finished: Finished) -> str:
+        result = Spooled(
+            job_id=job.id,
+            attempt=job.attempt,
+            machine_id=self.machine_id,
+            database=self.database.safe_url,
+            measurement=finished.measurement,
+        )
+        try:
+            path = self.spool.write(result)
+        except OSError as error:
+            # A full disk holds no spool; the database may lie on another one.
+            log.warning("job %d: the spool can't be written (%s)", job.id, error)
+            path = None
+        run_id = store_measurement(self.database, job.id, job.attempt, self.machine_id, finished.measurement)
+        if run_id is None:
+            if path is not None:
+                self.spool.set_aside(path)
+            return f"job {job.id}: attempt {job.attempt} came too late"
+        if path is not None:
+            path.unlink(missing_ok=True)
+        return f"job {job.id} done"
+
+
+class _Heartbeat:
+    """Keeps the lease while a job runs, stores its progress, and sees when it must stop."""
+
+    def __init__(self, runner: Runner, job: Claimed) -> None:
+        self._runner, self._job = runner, job
+        self._extended = self._looked = time.monotonic()
+        self._stored: Progress | None = None
+
+    def __call__(self, progress: Progress | None) -> str | None:
+        """Return why the job must stop, or None."""
+        if self._runner._stopping.is_set():
+            return "shutdown"
+        try:
+            lease = self._look(progress)
+        except UnavailableError:
+            # The measurement goes on: its result waits in the spool until the database is back.
+            return None
+        if lease is None:
+            return "lost"
+        return "cancelled" if lease.cancel_requested else None
+
+    def _look(self, progress: Progress | None) -> Lease | None:
+        time_now = time.monotonic()
+        settings, database, job = self._runner.settings, self._runner.database, self._job
+        news = progress is not self._stored and time_now - self._extended >= _PROGRESS_SECONDS
+        if news or time_now - self._extended >= settings.lease_seconds / 3:
+            self._extended = self._looked = time_now
+            self._stored = progress
+            text = progress.model_dump_json(exclude={"event"}) if progress is not None else None
+            return extend_lease(database, job.id, job.attempt, settings.lease_seconds, text)
+        if time_now - self._looked >= _LOOK_SECONDS:
+            self._looked = time_now
+            return look_at_lease(database, job.id, job.attempt)
+        return Lease(cancel_requested=False)

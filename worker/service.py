@@ -1,0 +1,194 @@
+"""A worker: a Celery consumer whose one task runs the next job, and a thread that ticks."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import uuid
+import warnings
+from typing import Any
+
+from bench import __version__
+from bench.errors import UnavailableError
+from db.engine import Database
+from db.jobs import Claimant, work_left
+from db.schema import ensure
+from db.settings import Settings
+from db.workers import mark_seen, mark_stopped, register_worker
+from scheduler.app import RUN_JOB, make_app
+from scheduler.broker import broker_url, check_broker
+from scheduler.queues import batch_queue, queues_for
+from scheduler.reconcile import reconcile, reconcile_batch
+from scheduler.ring import Bell
+from worker.facts import Probe
+from worker.machine import machine_id
+from worker.runner import Runner
+
+log = logging.getLogger("benchbeat.worker")
+
+#: a model that nobody asked for so long is unloaded
+IDLE_SESSION_SECONDS = 600.0
+_PROBE_SECONDS = 120.0
+
+
+def probe_device(device: str) -> Probe:
+    """Ask a process of its own what the device is, so that this one stays without torch.
+
+    Raises UnavailableError with the reason where the device can't measure.
+    """
+    command = [sys.executable, "-P", "-m", "worker.probe", "--device", device]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"The device did not answer within {_PROBE_SECONDS:g} s") from None
+    try:
+        found = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise UnavailableError(f"The device can't be looked at: {last[0]}") from None
+    if "error" in found:
+        raise UnavailableError(str(found["error"]))
+    return Probe.model_validate(found)
+
+
+class Worker:
+    """A worker process: `serve` returns when it is told to stop, or when its one batch is done."""
+
+    def __init__(self, settings: Settings, *, batch_id: int | None = None) -> None:
+        self.settings = settings
+        self.batch_id = batch_id
+        self.database = Database(settings.database)
+        ensure(self.database)
+        self.broker = broker_url(settings.home, settings.broker)
+        check_broker(self.broker)
+        self.machine = machine_id(settings)
+        self.probe = probe_device(settings.device)
+        self.id = f"{self.machine}-{self.probe.device}-{uuid.uuid4().hex[:8]}"
+        queues = queues_for(self.probe.device, self.machine, self.probe.memory_mib)
+        claimant = Claimant(self.id, queues, self.probe.memory_mib, batch_id)
+        self.runner = Runner(settings, self.database, claimant, machine_id=self.machine, probe=self.probe)
+        #: what it listens to: a worker for one batch has a doorbell of its own
+        self.doorbells = queues if batch_id is None else (batch_queue(batch_id, self.id),)
+        self._ended = threading.Event()
+
+    def serve(self) -> None:
+        """Run jobs until told to stop (SIGTERM or SIGINT)."""
+        self._register()
+        self.runner.replay_spool()
+        ticker = threading.Thread(target=self._tick_until_ended, name="tick", daemon=True)
+        ticker.start()
+        log.info(
+            "worker %s on %s (%s, %d MiB)", self.id, self.probe.device, self.probe.device_name, self.probe.memory_mib
+        )
+        try:
+            self._consume()
+        finally:
+            self.runner.stop()
+            self._ended.set()
+            ticker.join(timeout=10)
+            self.runner.close()
+            self._say_goodbye()
+            self.database.dispose()
+
+    def _consume(self) -> None:
+        from celery.platforms import SecurityWarning
+        from celery.signals import worker_shutting_down
+
+        app = make_app(self.broker)
+        app.task(name=RUN_JOB, ignore_result=True, acks_late=True)(self._run_job)
+
+        def stop(**_: Any) -> None:
+            self.runner.stop()
+
+        worker_shutting_down.connect(stop, weak=False)
+        consumer = app.Worker(
+            hostname=f"{self.id}@benchbeat",
+            queues=list(self.doorbells),
+            without_gossip=True,
+            without_mingle=True,
+            loglevel="WARNING",
+            quiet=True,
+        )
+        with warnings.catch_warnings():
+            # Celery's advice against root is about pickled messages; ours hold a number, in JSON.
+            warnings.simplefilter("ignore", SecurityWarning)
+            consumer.start()
+
+    def _run_job(self, job_id: int) -> str:
+        # The id only rings: the claim decides.
+        return self.runner.run_one()
+
+    def _register(self) -> None:
+        probe = self.probe
+        register_worker(
+            self.database,
+            {
+                "id": self.id,
+                "machine_id": self.machine,
+                "device": probe.device,
+                "device_name": probe.device_name,
+                "memory_mib": probe.memory_mib,
+                "queues": self.runner.claimant.queues,
+                "batch_id": self.batch_id,
+                "pid": os.getpid(),
+                "version": __version__,
+            },
+            {
+                "id": self.machine,
+                "chip": probe.chip,
+                "memory_bytes": probe.system_memory_mib * 2**20,
+                "os": probe.os_build,
+            },
+        )
+
+    def _say_goodbye(self) -> None:
+        try:
+            mark_stopped(self.database, self.id)
+            if self.batch_id is not None:
+                with Bell(self.broker) as bell:
+                    bell.forget(self.doorbells[0])
+        except UnavailableError as error:
+            log.warning("%s", error)
+
+    def _tick_until_ended(self) -> None:
+        away: str | None = None
+        with Bell(self.broker) as bell:
+            while True:
+                try:
+                    self._tick(bell)
+                    away = None
+                except UnavailableError as error:
+                    if away != str(error):  # said once, not every tick of an outage
+                        log.warning("%s; trying again every %g s", error, self.settings.tick_seconds)
+                    away = str(error)
+                except Exception:  # a tick that fails must not end all later ones
+                    log.exception("a tick failed")
+                if self._ended.wait(self.settings.tick_seconds):
+                    return
+
+    def _tick(self, bell: Bell) -> None:
+        current = self.runner.current
+        mark_seen(self.database, self.id, job_id=current.id if current else None, loaded=self.runner.loaded)
+        self.runner.release_idle(IDLE_SESSION_SECONDS)
+        attempts = self.settings.max_attempts
+        if self.batch_id is None:
+            reconcile(self.database, bell, max_attempts=attempts)
+            return
+        queue = self.doorbells[0]
+        reconcile_batch(self.database, bell, batch_id=self.batch_id, queue=queue, max_attempts=attempts)
+        with self.database.read() as connection:
+            left = work_left(connection, self.runner.claimant)
+        if not left and self.runner.current is None:
+            self._end()
+
+    def _end(self) -> None:
+        from celery.worker import state
+
+        state.should_stop = 0  # the consumer's loop looks at it after every poll
+
+
+def serve(settings: Settings, *, batch_id: int | None = None) -> None:
+    """Run a worker until it is told to stop."""
+    Worker(settings, batch_id=batch_id).serve()

@@ -1,0 +1,191 @@
+"""The session process seen from outside: started by exec, watched, killed with its whole group."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from worker.facts import Probe
+from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
+
+#: bytes of the session's last output that are kept with a failed attempt
+STDERR_TAIL_BYTES = 4096
+#: a log that grew beyond this is set aside when the next session starts
+_LOG_BYTES = 10 * 2**20
+#: pause between two looks at the lease and the clock
+_LOOK_SECONDS = 0.25
+
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The session ended by itself."""
+
+    #: as in subprocess: negative for a signal
+    returncode: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The session was killed: `cancelled`, `lost` (the lease), `shutdown` or `timeout`."""
+
+    reason: str
+
+
+Outcome = Finished | Failed | Crashed | Stopped
+
+#: called every _LOOK_SECONDS with the last progress; returns a reason to stop, or None
+Check = Callable[[Progress | None], str | None]
+
+
+class SessionProcess:
+    """A child process that holds a loaded model and measures one job after the other."""
+
+    def __init__(self, probe: Probe, *, home: Path, logs: Path, weights_root: Path | None) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self._log = logs / "session.log"
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        logs.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
+        _rotate(self._log)
+        reading, writing = os.pipe()
+        command = [sys.executable, "-P", "-m", "worker.session", "--events", str(writing), "--device", probe.device]
+        command += ["--device-index", str(probe.device_index), "--home", str(home)]
+        if weights_root is not None:
+            command += ["--models-dir", str(weights_root)]
+        try:
+            with self._log.open("ab") as log:
+                # Never a fork: Metal does not survive one. A group of its own, so that no child of it outlives it.
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(writing,),
+                    start_new_session=True,
+                    cwd=home,
+                )
+        finally:
+            os.close(writing)
+        self._log_offset = self._log.stat().st_size
+        Thread(target=self._read_events, args=(reading,), name="session-events", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The session's process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def measure(self, order: Order, *, job_seconds: float, check: Check) -> Outcome:
+        """Send an order and wait for its end. The time limit counts from the moment the device is locked."""
+        self._log_offset = self._log.stat().st_size if self._log.exists() else 0
+        try:
+            stdin = self._stdin()
+            stdin.write(order.model_dump_json().encode() + b"\n")
+            stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return self._crashed()
+        return self._follow(order, job_seconds, check)
+
+    def stderr_tail(self) -> str:
+        """Return the last that the session wrote during the current job."""
+        with suppress(OSError), self._log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_offset if self._log_offset <= end else 0, end - STDERR_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+        return ""
+
+    def stop(self, grace_seconds: float = 2.0) -> None:
+        """End the process: TERM to its group, KILL to what is left after the grace."""
+        if self.alive:
+            with suppress(BrokenPipeError, OSError):
+                self._stdin().close()
+            self._signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace_seconds)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _follow(self, order: Order, job_seconds: float, check: Check) -> Outcome:
+        deadline: float | None = None
+        progress: Progress | None = None
+        next_look = time.monotonic()
+        while True:
+            event = self._next(max(0.0, next_look - time.monotonic()))
+            if isinstance(event, _Ended):
+                return self._crashed()
+            if isinstance(event, Locked):
+                deadline = time.monotonic() + job_seconds
+            elif isinstance(event, Progress):
+                progress = event
+            elif isinstance(event, Finished | Failed) and (event.job_id, event.attempt) == (
+                order.job_id,
+                order.attempt,
+            ):
+                return event
+            if time.monotonic() < next_look:
+                continue
+            next_look = time.monotonic() + _LOOK_SECONDS
+            reason = check(progress)
+            if reason is None and deadline is not None and time.monotonic() > deadline:
+                reason = "timeout"
+            if reason is not None:
+                self.stop()
+                return Stopped(reason)
+
+    def _next(self, timeout_seconds: float) -> "Event | _Ended | None":
+        try:
+            event = self._events.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+        return _Ended() if event is None else event
+
+    def _read_events(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, "rb") as lines:
+            for line in lines:
+                try:
+                    self._events.put(_EVENTS.validate_json(line))
+                except ValidationError:
+                    break  # half a line: the process died while it wrote
+        self._events.put(None)
+
+    def _crashed(self) -> Crashed:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
+        self.stop(0.0)
+        return Crashed(self._process.returncode)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _stdin(self) -> "BinaryIO":
+        if self._process.stdin is None:
+            raise ValueError("the session has no standard input")
+        return self._process.stdin  # type: ignore[return-value]
+
+
+class _Ended:
+    """The session's events came to their end."""
+
+
+def _rotate(log: Path) -> None:
+    with suppress(OSError):
+        if log.stat().st_size > _LOG_BYTES:
+            os.replace(log, log.with_suffix(".log.1"))
