@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from bench.errors import InputError, suggest
 from bench.spec import Precision
@@ -67,11 +68,11 @@ class ModelEntry(BaseModel):
     #: see `parse_source`
     source: str
     #: expected SHA-256 of the weights' one file, in hex
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    #: precision of a job that names none
-    precision: Precision
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
     #: GiB that a run needs on its device, by precision; what is not listed can't be run
     memory_gib: dict[Precision, float] = Field(min_length=1)
+    #: precision of a job that names none
+    precision: Precision
     #: whether the hub asks for a licence to be accepted
     gated: bool = False
     parameters: int | None = Field(None, gt=0)
@@ -117,29 +118,69 @@ def builtin_models() -> Mapping[str, ModelEntry]:
     return {name: ModelEntry(name=name, **entry) for name, entry in table.items()}
 
 
-def own_models(table: Mapping[str, Any], where: str) -> dict[str, ModelEntry]:
-    """Read the `[models.NAME]` tables of a file. Raises InputError, naming `where`, the entry and the field."""
-    entries = {}
-    for name, fields in table.items():
-        if not isinstance(fields, dict):
-            raise InputError(f"[models.{name}] must be a table of fields", where=where)
-        try:
-            entries[name] = ModelEntry(name=name, **fields)
-        except ValidationError as error:
-            raise InputError(f"[models.{name}] {explain(error, ModelEntry)}", where=where) from None
-    return entries
+def own_model(name: str, fields: Any, where: Callable[[str], str]) -> ModelEntry:
+    """Read the table [models.NAME] of a file; `where` gives the place of a field of it. Raises InputError."""
+    if not isinstance(fields, dict):
+        raise InputError("must be a table of fields", where=where("source"))
+    if "name" in fields:
+        raise InputError("unknown key; the name stands in the table's header", where=where("name"))
+    try:
+        return ModelEntry(name=name, **fields)
+    except ValidationError as error:
+        field, message = fault(error, ModelEntry)
+        raise InputError(message, where=where(field or "source")) from None
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return the first fault of a validation in a sentence: the field, what is wrong, near matches of a wrong key."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{field}: unknown key{suggest(field, model.model_fields)}"
-    if first["type"] == "missing":
-        return f"{field}: is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    value = first.get("input")
-    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) and repr(value) not in message else ""
-    message = message.removeprefix("Input ")
-    return f"{field}: {message}{shown}" if field else message
+    """Return the worst fault of a validation in a sentence: the field, what is wrong, near matches of a wrong key."""
+    field, message = fault(error, model)
+    return f"{field}: {message}" if field else message
+
+
+def fault(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Return the field and what is wrong with it, of the worst fault of a validation."""
+    faults = error.errors(include_url=False)
+    # A field is often missing because its name is misspelt.
+    worst = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
+    field, *inner = [str(part) for part in worst["loc"] if part != "[key]"] or [""]
+    message = _message(worst, field, model)
+    return field, ": ".join([*inner, message])
+
+
+#: what a fault of validation means, by pydantic's type; {...} are pydantic's own figures
+_WORDS = {
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text in quotes",
+    "string_too_short": "is empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "dict_type": "must be a table such as {{ key = value }}",
+    "model_type": "must be a table such as {{ key = value }}",
+    "too_short": "is empty",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "missing": "is missing",
+}
+
+
+def _message(fault: ErrorDetails, field: str, model: type[BaseModel]) -> str:
+    kind, value = fault["type"], fault.get("input")
+    if kind == "extra_forbidden":
+        return f"unknown key{suggest(str(fault['loc'][-1]), model.model_fields)}"
+    if kind == "string_pattern_mismatch" and field in model.model_fields:
+        message = f"must be {model.model_fields[field].description}"
+    elif kind in _WORDS:
+        message = _WORDS[kind].format(**fault.get("ctx", {}))
+    else:
+        message = fault["msg"].removeprefix("Value error, ")
+    is_shown = isinstance(value, str | int | float | bool) and value != "" and repr(value) not in message
+    return f"{message} (it is {value!r})" if is_shown else message

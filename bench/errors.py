@@ -13,6 +13,9 @@ BenchbeatError
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: so many names are listed where none is near
+_FEW = 12
+
 
 class BenchbeatError(Exception):
     """Something went wrong in a way that one sentence explains; the message is that sentence."""
@@ -21,7 +24,7 @@ class BenchbeatError(Exception):
 class InputError(BenchbeatError):
     """The user's input is wrong.
 
-    `where` is the file and line, or the option, in which the fault stands ("sweep.toml:7").
+    `where` is the place of the fault: file, line and field, or the option ("sweep.toml:7: temperature").
     """
 
     def __init__(self, message: str, *, where: str | None = None) -> None:
@@ -55,11 +58,15 @@ class OutOfMemoryError(JobError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for the near matches of `name`, or a list of what is known, or nothing."""
+    """Return "; did you mean 'x'?" for the near matches of `name`, else a list of what is known where that is short."""
     candidates = sorted(known)
-    near = get_close_matches(name.lower(), candidates, n=3, cutoff=0.5)
+    folded = {candidate.casefold(): candidate for candidate in candidates}
+    wanted = name.casefold()
+    near = [folded[match] for match in get_close_matches(wanted, folded, n=3, cutoff=0.6)]
+    if not near and len(wanted) > 2:
+        near = [candidate for match, candidate in folded.items() if wanted in match][:3]
     if near:
-        return f"; did you mean {' or '.join(repr(n) for n in near)}?"
-    if candidates and len(candidates) <= 12:
+        return f"; did you mean {' or '.join(repr(match) for match in near)}?"
+    if candidates and len(candidates) <= _FEW:
         return f"; there is {', '.join(candidates)}"
     return ""

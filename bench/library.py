@@ -1,19 +1,23 @@
 """The library: every model, workload and strategy that a sweep may name, built in or a user's own."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.catalog import ModelEntry, builtin_models, own_models, parse_source
+from bench.catalog import ModelEntry, builtin_models, own_model, parse_source
 from bench.errors import InputError, suggest
+from bench.lines import Lines, TablePath
 from bench.strategies import Strategy, builtin_strategies
 from bench.workloads import Workload, builtin_workloads, read_workload
 
 _Entry = TypeVar("_Entry")
 
+#: as in JobSpec
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,200}")
 _WORKLOAD_KEYS = ("task", "items", "score")
 
 
@@ -25,11 +29,20 @@ class Library:
     workloads: Mapping[str, Workload]
     strategies: Mapping[str, Strategy]
 
-    def with_own(self, models: Mapping[str, Any], workloads: Mapping[str, Any], file: Path) -> "Library":
-        """Return a library that has the entries of `file` too; their paths are relative to it. Raises InputError."""
-        own = {name: _located(entry, file) for name, entry in own_models(models, str(file)).items()}
-        read = {name: _own_workload(name, fields, file) for name, fields in workloads.items()}
-        return replace(self, models={**self.models, **own}, workloads={**self.workloads, **read})
+    def with_own(self, kind: str, entries: Any, lines: Lines, table: TablePath) -> "Library":
+        """Return a library that has the `models` or `workloads` of a file too; their paths are relative to it.
+
+        `table` is the path under which they stand in it. Raises InputError that names file, line and field.
+        """
+        if not isinstance(entries, dict):
+            raise InputError(f"must be tables [{kind}.NAME]", where=lines.place(kind))
+        read = _own_model if kind == "models" else _own_workload
+        for name in entries:
+            if not _NAME.fullmatch(name):
+                message = f"the name {name!r} must be 1 to 200 characters without spaces"
+                raise InputError(message, where=lines.line_of(name, table))
+        own = {name: read(name, fields, _Place(lines, (*table, name))) for name, fields in entries.items()}
+        return replace(self, **{kind: {**getattr(self, kind), **own}})
 
     def model(self, name: str, where: str | None = None) -> ModelEntry:
         """Return the model of a name. Raises InputError with near matches."""
@@ -52,29 +65,42 @@ def builtin_library() -> Library:
 def load_library(home: Path) -> Library:
     """Return what comes with benchbeat and what `models.toml` and `workloads.toml` in the home add."""
     library = builtin_library()
-    for name, kind in (("models.toml", "models"), ("workloads.toml", "workloads")):
-        file = home / name
+    for kind in ("models", "workloads"):
+        file = home / f"{kind}.toml"
         if not file.is_file():
             continue
         table = read_toml(file)
         # Both [models.NAME] and a plain [NAME] are what people write in a file of that name.
-        entries = table.get(kind, table)
-        library = library.with_own(entries if kind == "models" else {}, entries if kind == "workloads" else {}, file)
+        path = (kind,) if kind in table else ()
+        library = library.with_own(kind, table.get(kind, table), Lines(file), path)
     return library
 
 
 def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file. Raises InputError that names the file, and the line of a fault."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError("there is no such file", where=str(file)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is no valid TOML: {error}", where=str(file)) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", where=str(file)) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError("this line is not UTF-8 text", where=f"{file}:{line}") from None
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}", where=str(file)) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _not_toml(str(error), file, text) from None
+
+
+def _not_toml(message: str, file: Path, text: str) -> InputError:
+    """Return the parser's complaint with the line in the place where all complaints have it."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if found is None:
+        return InputError(f"is no valid TOML: {message}", where=str(file))
+    line = found[1] or str(text.rstrip().count("\n") + 1)
+    column = f" at column {found[2]}" if found[2] else " at the end of the file"
+    return InputError(f"is no valid TOML: {message[: found.start()]}{column}", where=f"{file}:{line}")
 
 
 def _named(entries: Mapping[str, _Entry], name: str, kind: str, where: str | None) -> _Entry:
@@ -83,22 +109,36 @@ def _named(entries: Mapping[str, _Entry], name: str, kind: str, where: str | Non
     return entries[name]
 
 
-def _located(entry: ModelEntry, file: Path) -> ModelEntry:
+@dataclass(frozen=True)
+class _Place:
+    """The table of an entry in a file."""
+
+    lines: Lines
+    table: TablePath
+
+    def __call__(self, key: str) -> str:
+        return self.lines.place(key, self.table)
+
+    def path(self, text: str) -> Path:
+        """Return a path that the file gives."""
+        return (self.lines.file.parent / Path(text).expanduser()).resolve()
+
+
+def _own_model(name: str, fields: Any, place: _Place) -> ModelEntry:
+    entry = own_model(name, fields, place)
     source = parse_source(entry.source)
     if source.scheme not in ("file", "gguf"):
         return entry
-    where = str(file)
-    path = (file.parent / Path(source.location).expanduser()).resolve()
+    path = place.path(source.location)
     if not path.exists() and entry.sha256 is None:
         raise InputError(
-            f"[models.{entry.name}] source: there are no weights at {path}; "
-            "give the path, or the file's sha256 if only the workers have it",
-            where=where,
+            f"there are no weights at {path}; give the path, or the file's sha256 if only the workers have it",
+            where=place("source"),
         )
     if entry.sha256 is not None and path.is_file():
         found = _sha256(path)
         if found != entry.sha256:
-            raise InputError(f"[models.{entry.name}] sha256: {path} has {found}, not {entry.sha256}", where=where)
+            raise InputError(f"{path} has {found}, not {entry.sha256}", where=place("sha256"))
     return entry.model_copy(update={"source": f"{source.scheme}:{path}"})
 
 
@@ -107,15 +147,20 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own_workload(name: str, fields: Any, file: Path) -> Workload:
-    where = str(file)
+def _own_workload(name: str, fields: Any, place: _Place) -> Workload:
     if not isinstance(fields, dict):
-        raise InputError(f"[workloads.{name}] must be a table of fields", where=where)
+        raise InputError("must be a table of fields", where=place("items"))
     for key in fields:
         if key not in _WORKLOAD_KEYS:
-            raise InputError(f"[workloads.{name}] {key}: unknown key{suggest(key, _WORKLOAD_KEYS)}", where=where)
+            raise InputError(f"unknown key{suggest(key, _WORKLOAD_KEYS)}", where=place(key))
     for key in _WORKLOAD_KEYS:
-        if not isinstance(fields.get(key), str):
-            raise InputError(f"[workloads.{name}] {key}: is missing, or is no text", where=where)
-    items = file.parent / Path(fields["items"]).expanduser()
+        if key not in fields:
+            raise InputError("is missing", where=place(key))
+        if not isinstance(fields[key], str):
+            raise InputError(f"must be a text in quotes (it is {fields[key]!r})", where=place(key))
+    items = place.path(fields["items"])
+    if not items.is_file():
+        raise InputError(f"there is no file {items}", where=place("items"))
+    wrong = "score" if fields["task"] == "text" else "task"
+    where = place.lines.line_of(wrong, place.table)
     return read_workload(items, name=name, task=fields["task"], score=fields["score"], where=where)

@@ -211,6 +211,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u
 #: Indic scripts, whose vowel signs `\w` leaves out
 _INDIC = "\u0900-\u0963\u0966-\u0dff"
 _ACCENT = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670]")
+_DASH = re.compile("[\u2212\u2013]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SPACED = rf"(?:[^\W_{_UNSPACED}{_INDIC}]+|[{_INDIC}]+)+"
 _WORD = re.compile(
@@ -231,8 +232,8 @@ def _normal(text: str) -> str:
     if text.isascii():
         text = text.lower()
     else:
-        text = unicodedata.normalize("NFKD", text).casefold().replace("−", "-")
-        text = unicodedata.normalize("NFKC", _ACCENT.sub("", text))
+        text = unicodedata.normalize("NFKD", text).casefold()
+        text = unicodedata.normalize("NFKC", _ACCENT.sub("", _DASH.sub("-", text)))
     if "," in text:
         text = _THOUSANDS.sub("", text)
     return " ".join(_WORD.findall(text))

@@ -10,7 +10,10 @@ Precision = Literal["float32", "float16", "bfloat16", "int8", "int4"]
 Attention = Literal["sdpa", "eager"]
 Device = Literal["any", "cpu", "cuda", "mps"]
 Isolation = Literal["session", "process"]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
+
+MACHINE_ID = r"^[A-Za-z0-9_-]{1,64}$"
+MACHINE_ID_IN_WORDS = "1 to 64 letters, digits, _ or -"
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
@@ -82,7 +85,7 @@ class JobSpec(BaseModel):
     batch_size: int = Field(1, ge=1, le=4096)
     device: Device = "any"
     #: id of the one machine that may run it; None is any
-    machine: Name | None = None
+    machine: str | None = Field(None, pattern=MACHINE_ID, description=MACHINE_ID_IN_WORDS)
     #: `process` loads the model in a fresh process for this job alone
     isolation: Isolation = "session"
     #: when to stop (speed workloads)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.catalog import ModelEntry, explain
+from bench.catalog import ModelEntry, fault
 from bench.errors import InputError, suggest
 from bench.library import Library, read_toml
+from bench.lines import Lines
 from bench.spec import JobSpec, StopRule
 from bench.strategies import Strategy
 from bench.workloads import Workload
@@ -21,6 +23,9 @@ from bench.workloads import Workload
 LARGE_SWEEP_JOBS = 100_000
 
 PRIORITIES = range(-1000, 1001)
+
+_TITLE = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
+_EXCLUDE = "must be a list of tables such as { strategy = 'direct' }"
 
 _AXES = tuple(JobSpec.model_fields)
 _TOP_KEYS = ("name", "priority", "sweep", "models", "workloads")
@@ -60,7 +65,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Block:
-    """One set of axes, and a function that says where a key of it stands ("sweep.toml:7", "--model")."""
+    """One set of axes, and a function that gives the place of a key ("sweep.toml:7: model", "--model")."""
 
     values: Mapping[str, Any]
     where: Callable[[str], str]
@@ -70,29 +75,51 @@ class Block:
 def read_sweep(file: Path, library: Library, *, allow_large: bool = False) -> Sweep:
     """Read and expand a sweep file. Raises InputError that names file, line and field."""
     table = read_toml(file)
-    lines = _Lines(file)
+    lines = Lines(file)
     for key in table:
         if key not in _TOP_KEYS:
             hint = "; axes stand under [[sweep]]" if key in _AXES else suggest(key, _TOP_KEYS)
-            raise InputError(f"{key}: unknown key{hint}", where=lines.of_key(key))
-    name, priority = _name(table, file, lines), _priority(table.get("priority", 0), lines.of_key("priority"))
-    own = [table.get(kind, {}) for kind in ("models", "workloads")]
-    for kind, entries in zip(("models", "workloads"), own, strict=True):
-        if not isinstance(entries, dict):
-            raise InputError(f"{kind}: must be tables [{kind}.NAME]", where=lines.of_key(kind))
-    library = library.with_own(own[0], own[1], file)
-    return expand(_blocks(table, lines), library, name=name, priority=priority, allow_large=allow_large)
+            raise InputError(f"unknown key{hint}", where=lines.place(key))
+    name = check_name(table.get("name", file.stem), lines.place("name"))
+    priority = check_priority(table.get("priority", 0), lines.place("priority"))
+    for kind in ("models", "workloads"):
+        library = library.with_own(kind, table.get(kind, {}), lines, (kind,))
+    blocks = _blocks(table, lines)
+    return expand(blocks, library, name=name, priority=priority, allow_large=allow_large, where=str(file))
+
+
+def check_name(name: Any, where: str) -> str:
+    """Return the name of a batch. Raises InputError."""
+    if not isinstance(name, str) or not _TITLE.fullmatch(name):
+        raise InputError("must be a text of 1 to 200 characters on one line", where=where)
+    return name
+
+
+def check_priority(value: Any, where: str) -> int:
+    """Return the priority of a batch. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in PRIORITIES:
+        allowed = f"{PRIORITIES.start} to {PRIORITIES.stop - 1}"
+        raise InputError(f"must be a whole number from {allowed} (it is {value!r})", where=where)
+    return value
 
 
 def expand(
-    blocks: Sequence[Block], library: Library, *, name: str, priority: int = 0, allow_large: bool = False
+    blocks: Sequence[Block],
+    library: Library,
+    *,
+    name: str,
+    priority: int = 0,
+    allow_large: bool = False,
+    where: str | None = None,
 ) -> Sweep:
-    """Expand blocks to a sweep; a job that occurs twice is kept once. Raises InputError."""
+    """Expand blocks to a sweep; a job that occurs twice is kept once. `where` names their file. Raises InputError."""
     axes = [_axes(block, library) for block in blocks]
     total = sum(prod(len(values) for values in block_axes.values()) for block_axes in axes)
     if total > LARGE_SWEEP_JOBS and not allow_large:
         raise InputError(
-            f"the sweep expands to {total:,} jobs, more than {LARGE_SWEEP_JOBS:,}; exclude some, or confirm with --yes"
+            f"the sweep expands to {total:,} jobs, more than {LARGE_SWEEP_JOBS:,}; "
+            "shorten its lists, or confirm with --yes",
+            where=where,
         )
     specs: dict[JobSpec, None] = {}
     combinations = 0
@@ -101,7 +128,7 @@ def expand(
             specs[spec] = None
             combinations += 1
     if not specs:
-        raise InputError("the sweep holds no job: exclude leaves nothing", where=blocks[-1].where("exclude"))
+        raise InputError("leaves no job; take an entry out", where=blocks[-1].where("exclude"))
     return Sweep(
         name=name,
         priority=priority,
@@ -118,14 +145,14 @@ def _axes(block: Block, library: Library) -> dict[str, list[Any]]:
     for key, value in block.values.items():
         where = block.where(key)
         if key not in _AXES:
-            raise InputError(f"{key}: unknown key{suggest(key, (*_AXES, 'exclude'))}", where=where)
+            raise InputError(f"unknown key{suggest(key, (*_AXES, 'exclude'))}", where=where)
         values = value if isinstance(value, list) else [value]
         if not values:
-            raise InputError(f"{key}: an empty list leaves no job; give a value, or take the line out", where=where)
+            raise InputError("an empty list leaves no job; give a value, or leave it out", where=where)
         axes[key] = [_checked(key, each, library, where) for each in values]
     for key in ("model", "workload"):
         if key not in axes:
-            raise InputError(f"{key}: is missing; benchbeat {key}s list shows what there is", where=block.where(key))
+            raise InputError(f"is missing; `benchbeat {key}s list` shows what there is", where=block.where(key))
     return axes
 
 
@@ -134,15 +161,15 @@ def _checked(key: str, value: Any, library: Library, where: str) -> Any:
     names = {"model": library.model, "workload": library.workload, "strategy": library.strategy}
     if key in names:
         if not isinstance(value, str):
-            raise InputError(f"{key}: must be a name (it is {value!r})", where=where)
+            raise InputError(f"must be a name in quotes (it is {value!r})", where=where)
         names[key](value, where)
         return value
     if isinstance(value, bool) and key != "compile":
-        raise InputError(f"{key}: {str(value).lower()} is no value for it", where=where)
+        raise InputError(f"{str(value).lower()} is no value for it", where=where)
     try:
         return getattr(JobSpec(**{"model": "m", "workload": "w", key: value}), key)
     except ValidationError as error:
-        raise InputError(explain(error, StopRule if key == "stop" else JobSpec), where=where) from None
+        raise InputError(fault(error, StopRule if key == "stop" else JobSpec)[1], where=where) from None
 
 
 def _expand_block(block: Block, axes: Mapping[str, list[Any]], library: Library) -> Iterator[JobSpec]:
@@ -157,10 +184,10 @@ def _expand_block(block: Block, axes: Mapping[str, list[Any]], library: Library)
 def _exclusion(table: Mapping[str, Any], block: Block, library: Library) -> dict[str, list[Any]]:
     where = block.where("exclude")
     if not isinstance(table, dict) or not table:
-        raise InputError("exclude: must be a list of tables such as { strategy = 'direct' }", where=where)
+        raise InputError(_EXCLUDE, where=where)
     for key in table:
         if key not in block.values:
-            raise InputError(f"exclude: {key} is no axis of this block{suggest(key, block.values)}", where=where)
+            raise InputError(f"{key} is no axis of this block{suggest(key, block.values)}", where=where)
     lists = {key: value if isinstance(value, list) else [value] for key, value in table.items()}
     return {key: [_checked(key, each, library, where) for each in values] for key, values in lists.items()}
 
@@ -170,7 +197,7 @@ def _specification(combination: dict[str, Any], block: Block, library: Library) 
     entry, workload = library.models[combination["model"]], library.workloads[combination["workload"]]
     if entry.task != workload.task:
         raise InputError(
-            f"workload: {workload.name!r} is for {workload.task} models, {entry.name!r} is a {entry.task} model",
+            f"{workload.name!r} is for {workload.task} models, {entry.name!r} is a {entry.task} model",
             where=block.where("workload"),
         )
     speed = workload.kind == "speed"
@@ -182,7 +209,7 @@ def _specification(combination: dict[str, Any], block: Block, library: Library) 
     values |= used
     if values["precision"] not in entry.memory_gib:
         raise InputError(
-            f"precision: {entry.name!r} has no {values['precision']}; it has {', '.join(entry.memory_gib)}",
+            f"{entry.name!r} has no {values['precision']}; it has {', '.join(entry.memory_gib)}",
             where=block.where("precision"),
         )
     if not speed:
@@ -196,66 +223,27 @@ def _check_quality(values: dict[str, Any], block: Block, library: Library, workl
         values |= {"top_p": 1.0, "top_k": 0, "seed": 0, "samples": 1}
     if values.get("items") is not None and values["items"] > len(workload.items):
         raise InputError(
-            f"items: {workload.name!r} has {len(workload.items)} items, not {values['items']}",
+            f"{workload.name!r} has {len(workload.items)} items, not {values['items']}",
             where=block.where("items"),
         )
     if not workload.examples and values["strategy"] == "few_shot":
-        library.strategies["few_shot"].messages(workload, "")  # raises, and says how to add examples
+        try:
+            library.strategies["few_shot"].messages(workload, "")
+        except InputError as error:
+            raise InputError(error.message, where=block.where("strategy")) from None
 
 
-def _blocks(table: Mapping[str, Any], lines: "_Lines") -> list[Block]:
+def _blocks(table: Mapping[str, Any], lines: Lines) -> list[Block]:
     blocks = table.get("sweep")
+    if isinstance(blocks, dict):
+        raise InputError("write [[sweep]], in double brackets, above the axes", where=lines.place("sweep"))
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
-        raise InputError("holds no [[sweep]] block", where=str(lines.file))
+        raise InputError("holds no [[sweep]] block, which names at least model and workload", where=str(lines.file))
     made = []
     for number, block in enumerate(blocks):
+        where = partial(lines.place, table=("sweep",), number=number)
         exclude = block.get("exclude", [])
-        where = lines.in_block(number)
         if not isinstance(exclude, list):
-            raise InputError(
-                "exclude: must be a list of tables such as { strategy = 'direct' }", where=where("exclude")
-            )
+            raise InputError(_EXCLUDE, where=where("exclude"))
         made.append(Block({key: value for key, value in block.items() if key != "exclude"}, where, exclude))
     return made
-
-
-def _name(table: Mapping[str, Any], file: Path, lines: "_Lines") -> str:
-    name = table.get("name", file.stem)
-    if not isinstance(name, str) or not re.fullmatch(r"[^\x00-\x1f]{1,200}", name):
-        raise InputError("name: must be a text of 1 to 200 characters", where=lines.of_key("name"))
-    return name
-
-
-def _priority(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value not in PRIORITIES:
-        raise InputError(
-            f"priority: must be a whole number from {PRIORITIES.start} to {PRIORITIES.stop - 1} (it is {value!r})",
-            where=where,
-        )
-    return value
-
-
-class _Lines:
-    """Finds the line of a key, which the TOML parser does not keep."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._lines = file.read_text(encoding="utf-8").splitlines()
-        self._blocks = [n for n, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*sweep\s*\]\]", line)]
-
-    def of_key(self, key: str) -> str:
-        return self._place(key, 0, len(self._lines), None)
-
-    def in_block(self, number: int) -> Callable[[str], str]:
-        if number >= len(self._blocks):  # written as sweep = [{...}]
-            return lambda key: self.of_key("sweep")
-        start = self._blocks[number]
-        end = next(
-            (n for n in range(start + 1, len(self._lines)) if re.match(r"\s*\[", self._lines[n])), len(self._lines)
-        )
-        return lambda key: self._place(key, start, end, start)
-
-    def _place(self, key: str, start: int, end: int, otherwise: int | None) -> str:
-        pattern = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[.=]""")
-        found = next((n for n in range(start, end) if pattern.match(self._lines[n])), otherwise)
-        return f"{self.file}:{found + 1}" if found is not None else str(self.file)

@@ -19,6 +19,9 @@ from bench.scoring import Scorer as Scorer
 from bench.scoring import check_answer, check_scorer
 from bench.spec import hash_of
 
+#: tokens after which an answer to a user's own workload is cut where the job says nothing else
+OWN_MAX_NEW_TOKENS = 256
+
 
 class Item(BaseModel):
     """One question with its expected answer."""
@@ -131,10 +134,6 @@ def _builtin(name: str, score: Scorer, **fields: Any) -> Workload:
     return Workload(name=name, task="text", kind="quality", score=score, items=items, examples=examples, **fields)
 
 
-#: tokens after which an answer to a user's own workload is cut where the job says nothing else
-OWN_MAX_NEW_TOKENS = 256
-
-
 def read_workload(path: Path, *, name: str, task: str, score: str, where: str) -> Workload:
     """Read a user's own workload from a file of JSON lines.
 
@@ -187,7 +186,8 @@ class _Line(Item):
         scorer = str(info.context)
         if fault := check_answer(scorer, texts):
             raise ValueError(f"{fault}, so score = {scorer!r} can't judge by it")
-        return value if isinstance(value, str) else tuple(_storable(text) for text in texts)
+        stored = tuple(_storable(text) for text in texts)
+        return stored[0] if isinstance(value, str) else stored
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

@@ -71,23 +71,23 @@ def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]
     from dataclasses import replace
 
     from bench.errors import InputError
-    from bench.sweep import PRIORITIES, Block, expand, read_sweep
+    from bench.sweep import Block, check_name, check_priority, expand, read_sweep
 
     axes = {name.replace("-", "_"): options.pop(name.replace("-", "_")) for name in _AXES}
     given = {name: _values(name, texts) for name, texts in axes.items() if texts}
     name, priority, yes = options["name"], options["priority"], options["yes"]
-    if priority is not None and priority not in PRIORITIES:
-        raise InputError(
-            f"must be from {PRIORITIES.start} to {PRIORITIES.stop - 1} (it is {priority})", where="--priority"
-        )
+    if name is not None:
+        check_name(name, "--name")
+    if priority is not None:
+        check_priority(priority, "--priority")
     if sweep is None:
         if not given:
-            raise InputError("give a sweep file, or at least --model and --workload (benchbeat run --help)")
+            raise InputError("give a sweep file, or at least --model and --workload (see --help)")
         block = Block(given, lambda key: "--" + key.replace("_", "-"))
         return expand([block], state.library, name=name or "options", priority=priority or 0, allow_large=yes)
     if given:
         first = "--" + next(iter(given)).replace("_", "-")
-        raise InputError(f"{first} goes without a sweep file; write it into {sweep}, or leave the file out")
+        raise InputError(f"goes without a sweep file; write it into {sweep}, or leave the file out", where=first)
     expanded = read_sweep(sweep, state.library, allow_large=yes)
     return replace(
         expanded,

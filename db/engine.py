@@ -16,6 +16,9 @@ from bench.errors import UnavailableError
 #: how long a writer waits for another one's lock
 BUSY_TIMEOUT_SECONDS = 30
 
+#: errors of a database that can't be had; the others are faults of a statement
+_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
+
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
     """The database's clock, in seconds since the epoch. Leases are judged by it, never by a worker's clock."""
@@ -35,12 +38,16 @@ def _now_postgresql(element: Any, compiler: Any, **options: Any) -> str:
 
 
 class Database:
-    """The history's database. Opening one connects to nothing yet."""
+    """The history's database. Opening one connects to nothing yet.
 
-    def __init__(self, url: str) -> None:
+    Without `foreign_keys` SQLite does not check references: a migration that rebuilds a table has to drop it.
+    """
+
+    def __init__(self, url: str, *, foreign_keys: bool = True) -> None:
         self.url = url
         self._parsed = make_url(url)
         self.is_sqlite = self._parsed.get_backend_name() == "sqlite"
+        self._foreign_keys = foreign_keys
         self._writer = self._engine(read_only=False)
         # Readers of SQLite must not queue for the write lock that BEGIN IMMEDIATE takes.
         self._reader = self._engine(read_only=True) if self.is_sqlite else self._writer
@@ -71,8 +78,11 @@ class Database:
     def _wrapped(self) -> Iterator[None]:
         try:
             yield
-        except (exc.OperationalError, exc.InterfaceError) as error:
-            raise UnavailableError(self._explain(error)) from error
+        except exc.DBAPIError as error:
+            # SQLite says with a plain DatabaseError that a file is damaged or none of its own.
+            if isinstance(error, _AWAY) or type(error) is exc.DatabaseError:
+                raise UnavailableError(self._explain(error)) from error
+            raise
 
     def _explain(self, error: exc.DBAPIError) -> str:
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
@@ -88,7 +98,8 @@ class Database:
 
     def _engine(self, *, read_only: bool) -> Engine:
         if self.is_sqlite:
-            return _sqlite_engine(self._parsed.render_as_string(hide_password=False), read_only=read_only)
+            url = self._parsed.render_as_string(hide_password=False)
+            return _sqlite_engine(url, read_only=read_only, foreign_keys=self._foreign_keys)
         return create_engine(
             self._parsed,
             pool_pre_ping=True,
@@ -110,7 +121,7 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database)
 
 
-def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
+def _sqlite_engine(url: str, *, read_only: bool, foreign_keys: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -121,7 +132,7 @@ def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA fullfsync=ON")
-        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

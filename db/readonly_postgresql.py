@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class PostgresqlReader:
         self._left_seconds = timeout_seconds
         self._connection = _connect(login_url)
         self._cursor = self._connection.cursor(_CURSOR)
+        self._fetched: Generator[tuple[Any, ...], None, None] | None = None
         try:
             self._begin()
             with self._limited():
@@ -74,19 +75,21 @@ class PostgresqlReader:
         while found == BATCH_ROWS:
             found = 0
             # Row by row, as the libpq would else hold all thousand at once, and each may have a gigabyte.
-            rows = self._connection.cursor().stream(f'FETCH FORWARD {BATCH_ROWS} FROM "{_CURSOR}"'.encode())
-            while batch := self._take(rows):
+            self._fetched = self._connection.cursor().stream(f'FETCH FORWARD {BATCH_ROWS} FROM "{_CURSOR}"'.encode())
+            while batch := self._take(self._fetched):
                 found += len(batch)
                 yield batch
 
     def close(self) -> None:
-        """Roll back and log out."""
+        """Log out, which rolls back."""
         import psycopg
 
+        # In this order: a fetch that is under way holds the connection's lock, and would first be read to its end.
+        self._connection.close()
+        if self._fetched is not None:
+            self._fetched.close()
         with suppress(psycopg.Error):
             self._cursor.close()
-        with suppress(psycopg.Error):
-            self._connection.close()
 
     def _begin(self) -> None:
         from psycopg import sql

@@ -46,7 +46,7 @@ class SqliteReader:
         self._left_seconds = timeout_seconds
         self._deadline = 0.0
         self._connection: sqlite3.Connection | None = None
-        self._gate = _Gate()
+        self._gate = _Gate(statement)
         self._disk = _DiskWatch()
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="sql", daemon=True)
@@ -107,7 +107,7 @@ class SqliteReader:
         self._gate.learn(connection)
         if not self._gate.views:
             raise QueryError(f"The database {self._path} holds no views yet; run `benchbeat db upgrade`")
-        self._gate.check_bindings(self._statement)
+        self._gate.check_bindings()
         connection.set_progress_handler(self._is_over, 1000)
         connection.set_authorizer(self._gate.authorize)
         cursor = connection.execute(self._statement.text)
@@ -139,7 +139,7 @@ class SqliteReader:
         if message.startswith("no such table: "):
             return unknown_name(message, message.removeprefix("no such table: "), set(self._gate.views))
         if message.startswith("no such column: "):
-            return unknown_name(message, message.removeprefix("no such column: "), self._gate.columns(self._statement))
+            return unknown_name(message, message.removeprefix("no such column: "), self._gate.columns())
         if "number of bindings" in message:
             return failed("it has a parameter, such as ? or :name, and there is no value for it")
         if self._gate.views:
@@ -150,7 +150,8 @@ class SqliteReader:
 class _Gate:
     """Decides what a statement may touch: the views, and through them what is behind them."""
 
-    def __init__(self) -> None:
+    def __init__(self, statement: Statement) -> None:
+        self._statement = statement
         #: every view with its columns
         self.views: dict[str, list[str]] = {}
         #: why the last access was refused
@@ -179,15 +180,15 @@ class _Gate:
         connection.set_authorizer(None)
         self._contexts |= set(self.views)
 
-    def check_bindings(self, statement: Statement) -> None:
+    def check_bindings(self) -> None:
         """Refuse a WITH that has a view's name: to the authorizer the two look the same."""
-        taken = statement.bindings & self._contexts
+        taken = self._statement.bindings & self._contexts
         if taken:
             raise QueryError(f"The name {min(taken)!r} is taken by a view; give the WITH clause another name")
 
-    def columns(self, statement: Statement) -> set[str]:
+    def columns(self) -> set[str]:
         """Return the columns of the views that the statement names, or of all."""
-        named = statement.words & set(self.views) or set(self.views)
+        named = self._statement.words & set(self.views) or set(self.views)
         return {column for view in named for column in self.views[view]}
 
     def authorize(self, action: int, first: str | None, second: str | None, _: str | None, context: str | None) -> int:
@@ -207,8 +208,9 @@ class _Gate:
             return sqlite3.SQLITE_OK
         if table in self.views or table in _BUILT_IN_TABLES:
             return sqlite3.SQLITE_OK
-        # A view that is merged into the statement reads its tables once more, without a context or a column.
-        if column == "" and self._is_inside_view and table in self._tables:
+        # Something of which no column is asked for: the WITH clause in `SELECT count(*) FROM c`, or once more the
+        # tables of a view that was merged into the statement.
+        if column == "" and (self._is_inside_view if table in self._tables else table in self._statement.bindings):
             return sqlite3.SQLITE_OK
         return self._refuse(behind_the_views(table, set(self.views)))
 

@@ -11,7 +11,9 @@ from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
 from db.engine import Database
 from db.jobs import finish_job
+from db.tables import attempt as attempt_table
 from db.tables import answer, environment, run, sample, series_key, workload
+from db.text import storable
 
 #: digits kept of a gap between tokens: microseconds, which is what the clock can show
 _GAP_DIGITS = 6
@@ -31,13 +33,21 @@ def store_measurement(
     """Write the run and set its job `done` in one transaction.
 
     Returns the run's id, or None where this attempt holds the job no longer: nothing is written then but the
-    attempt's outcome `superseded`.
+    attempt's outcome `superseded`. What this attempt stored before is not stored again: its run's id comes back.
     """
     with database.write() as connection:
         job = finish_job(connection, job_id, attempt)
         if job is None:
-            return None
+            return _run_of(connection, job_id, attempt)
         return _insert_run(connection, job, machine_id, measurement)
+
+
+def _run_of(connection: Connection, job_id: int, attempt: int) -> int | None:
+    """Return the run that an attempt stored: its worker may have died before it could remove the spool."""
+    ours = (attempt_table.c.job_id == job_id, attempt_table.c.attempt == attempt, attempt_table.c.outcome == "done")
+    query = select(run.c.id).join(attempt_table, attempt_table.c.job_id == run.c.job_id).where(*ours)
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
 
 
 def _insert_run(connection: Connection, job: Row[Any], machine_id: str, measurement: Measurement) -> int:
@@ -77,9 +87,9 @@ def _insert_details(connection: Connection, run_id: int, measurement: Measuremen
         | {"run_id": run_id, "inter_token_seconds": _gaps(each.inter_token_seconds)}
         for each in measurement.samples
     ]
-    answers = [each.model_dump() | {"run_id": run_id, "text": _storable(each.text)} for each in measurement.answers]
+    answers = [each.model_dump() | {"run_id": run_id, "text": storable(each.text)} for each in measurement.answers]
     for row in answers:
-        row["extracted"] = row["extracted"] and _storable(row["extracted"])
+        row["extracted"] = row["extracted"] and storable(row["extracted"])
     if samples:
         connection.execute(insert(sample), samples)
     if answers:
@@ -88,11 +98,6 @@ def _insert_details(connection: Connection, run_id: int, measurement: Measuremen
 
 def _gaps(seconds: tuple[float, ...]) -> str | None:
     return json.dumps([round(gap, _GAP_DIGITS) for gap in seconds], separators=(",", ":")) if seconds else None
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL's text can't hold NUL, which a sampling model may well write; nor can UTF-8 hold half a pair.
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
 def _series_id(connection: Connection, definition: dict[str, Any]) -> int:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,8 @@ def upgrade(database_url: str) -> Path | None:
     Returns the copy that was made of an older SQLite file first, or None. Raises SchemaError for a schema that
     is newer than the code.
     """
-    database = Database(database_url)
+    # Dropping a table to rebuild it would break the references to it; they are checked at the end instead.
+    database = Database(database_url, foreign_keys=False)
     try:
         _make_folder(database)
         backup = _backup_if_older(database)
@@ -79,13 +80,18 @@ def backup(database: Database, destination: Path) -> None:
         raise UnavailableError("PostgreSQL is backed up with its own `pg_dump`; `benchbeat db backup` copies SQLite")
     if not source.exists():
         raise UnavailableError(f"There is no database {source} to back up")
+    if destination.exists() and destination.samefile(source):
+        raise UnavailableError(f"The copy {destination} can't replace the database itself; choose another name")
     partial = destination.with_name(destination.name + ".partial")
     try:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
         with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
             live.backup(copy)
         os.replace(partial, destination)
     except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise UnavailableError(f"The copy {destination} can't be written ({error})") from error
 
 
@@ -110,6 +116,8 @@ def _migrate(connection: Connection, database: Database) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if database.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+        raise SchemaError(f"The database {database.safe_url} has a row in {broken[0]} that refers to none in {broken[2]}")
     create_views(connection)
 
 

@@ -1,10 +1,12 @@
 """What is going on: batches, jobs and why some of them wait."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
 from bench.errors import InputError
@@ -68,7 +70,7 @@ class JobStatus:
     def from_row(cls, row: Any) -> "JobStatus":
         """Read a row of `_jobs`."""
         values = dict(row._mapping)
-        values["what"] = describe(JobSpec.model_validate_json(values.pop("spec")))
+        values["what"] = _what(values.pop("spec"))
         values["progress"] = json.loads(values["progress"]) if values["progress"] else None
         return cls(**values)
 
@@ -81,6 +83,14 @@ class Waiting:
     jobs: int
     #: why, and what to do
     reason: str
+
+
+def _what(spec: str) -> str:
+    try:
+        return describe(JobSpec.model_validate_json(spec))
+    except ValidationError:  # a newer benchbeat wrote it
+        fields = json.loads(spec)
+        return f"{fields.get('model')} {fields.get('workload')}"
 
 
 def batch_status(connection: Connection, batch_id: int) -> BatchStatus:
@@ -140,27 +150,30 @@ def waiting_in_vain(
             job_table.c.memory_mib,
             job_table.c.device,
             job_table.c.machine,
+            job_table.c.batch_id,
             func.count().label("jobs"),
-            func.min(job_table.c.batch_id).label("batch_id"),
         )
         .where(*conditions)
-        .group_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.device, job_table.c.machine)
-        .order_by(job_table.c.queue, job_table.c.memory_mib)
+        .group_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.device, job_table.c.machine, job_table.c.batch_id)
+        .order_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.batch_id)
     ).all()
-    waiting = []
+    # A worker may work for one batch only, so each batch is looked at, and equal reasons are told once.
+    waiting: Counter[tuple[str, str]] = Counter()
     for group in groups:
-        reason = _why(group, [w for w in workers if w.batch_id in (None, batch_id or group.batch_id)])
+        reason = _why(group, workers)
         if reason is not None:
-            waiting.append(Waiting(group.queue, group.jobs, reason))
-    return waiting
+            waiting[group.queue, reason] += group.jobs
+    return [Waiting(queue, jobs, reason) for (queue, reason), jobs in waiting.items()]
 
 
 def _why(group: Any, workers: list[WorkerRow]) -> str | None:
     """Return why no worker can take a group of jobs, or None where one can."""
+    running, workers = workers, [w for w in workers if w.batch_id in (None, group.batch_id)]
     if any(group.queue in worker.queues and group.memory_mib <= worker.memory_mib for worker in workers):
         return None
     if not workers:
-        return "no worker is running; start one with `benchbeat up` or `benchbeat worker`"
+        which = "every worker that runs works for another batch" if running else "no worker is running"
+        return f"{which}; start one with `benchbeat up` or `benchbeat worker`"
     here = [w for w in workers if group.machine in (None, w.machine_id)]
     if not here:
         return f"no worker of machine {group.machine} is running; start `benchbeat worker` there"

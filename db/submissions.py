@@ -12,6 +12,7 @@ from bench.workloads import Workload
 from db.engine import now
 from db.runs import insert_new
 from db.tables import batch, item, job, model, strategy, workload
+from db.text import storable
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,15 @@ def _columns(new: NewJob) -> dict[str, Any]:
 
 
 def _insert_payload(connection: Connection, new: NewBatch) -> None:
-    models = [{"hash": key, "name": each.name, "entry": each.model_dump_json()} for key, each in new.models.items()]
-    insert_new(connection, model, models)
-    strategies = [{"hash": key, "name": name, "definition": body} for key, (name, body) in new.strategies.items()]
-    insert_new(connection, strategy, strategies)
+    # Sorted: two submitters that write the same rows in different orders would each wait for the other.
+    models, strategies = sorted(new.models.items()), sorted(new.strategies.items())
+    entries = [{"hash": key, "name": each.name, "entry": each.model_dump_json()} for key, each in models]
+    insert_new(connection, model, entries)
+    definitions = [{"hash": key, "name": name, "definition": body} for key, (name, body) in strategies]
+    insert_new(connection, strategy, definitions)
     known = set(connection.execute(select(workload.c.hash).where(workload.c.hash.in_(new.workloads))).scalars())
-    for key, each in new.workloads.items():
-        if key not in known:
-            _insert_workload(connection, key, each)
+    for key in sorted(new.workloads.keys() - known):
+        _insert_workload(connection, key, new.workloads[key])
 
 
 def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
@@ -110,8 +112,8 @@ def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
             "workload_hash": key,
             "item_id": each.id,
             "position": position,
-            "prompt": each.prompt,
-            "expected": each.answer if isinstance(each.answer, str) else " | ".join(each.answer),
+            "prompt": storable(each.prompt),
+            "expected": storable(each.answer if isinstance(each.answer, str) else " | ".join(each.answer)),
             "level": each.level,
             "language": each.language,
             "body": each.model_dump_json(),

@@ -59,6 +59,8 @@ def _explain(error: Exception, repo: str, revision: str | None, endpoint: str | 
         raise ModelError(f"{repo} has no revision {revision!r}: see the commits at {page}") from error
     if any(isinstance(c, errors.RepositoryNotFoundError) for c in causes) or status == 401:
         raise ModelError(f"the hub has no model {repo}, or it is private: check the name, or set HF_TOKEN") from error
+    if status is not None:
+        raise UnavailableError(f"the hub did not give {repo} (it answered {status}): try again later") from error
     if isinstance(error, errors.LocalEntryNotFoundError):
         if "incomplete" in str(error):
             raise UnavailableError(
@@ -73,7 +75,7 @@ def _explain(error: Exception, repo: str, revision: str | None, endpoint: str | 
         raise UnavailableError(
             f"the disk that holds {constants.HF_HUB_CACHE} is full: {repo} was not fetched"
         ) from error
-    if status is not None or isinstance(error, ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError | TimeoutError):
         raise UnavailableError(f"the hub did not give {repo}: {str(error).splitlines()[0]}") from error
     raise error
 

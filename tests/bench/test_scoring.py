@@ -98,6 +98,8 @@ TEXTS = [
     ("1,000 years", "1000", 1.0),
     ("-40 °C", "-40", 1.0),
     ("−40", "-40", 1.0),
+    ("–40", "-40", 1.0),
+    ("1914–1918", "1918", 1.0),
     ("40", "-40", 0.0),
     ("in 1914-1918", "1918", 1.0),
     ("twenty four", "twenty-four", 1.0),
@@ -273,7 +275,10 @@ def test_any_run_of_words_is_contained(words: list[str], data: st.DataObject) ->
     assert score("contains", "".join(words) + "x", "x").score == 0.0
 
 
-UNITS = "1|1,|1,111|1 |1 1/|1/| |Answer:|Answer: 1\n|answer *|\\boxed{|\\frac{1}{|-|(|a|B |é|巴|1.|_|^{|=|<think>|A("
+UNITS = (
+    "1|1,|1,111|1 |1 1/|1/| |Answer:|Answer: 1\n|answer *|\\boxed{|\\frac{1}{|"
+    "-|(|a|B |é|巴|1.|_|^{|=|<think>|A(|answer is |answer\n|a.\n"
+)
 
 
 @pytest.mark.parametrize("scorer", sorted(SCORERS))

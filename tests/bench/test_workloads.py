@@ -247,6 +247,11 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, line: dict[str, Any] | s
     assert "\n" not in str(caught.value)
 
 
+def test_an_answer_that_no_database_takes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r":1: answer: holds a NUL character"):
+        read(write(tmp_path, {**GOOD, "answer": "Par\0is"}), score="contains")
+
+
 def test_a_line_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_bytes(json.dumps(GOOD).encode() + b'\n{"id": "\xff"}\n')

@@ -1,0 +1,67 @@
+"""Where a key of a TOML file stands, which the parser does not keep."""
+
+import re
+import tomllib
+from pathlib import Path
+
+#: a table's name, part by part: ("models", "my-whisper"); () is the top of the file
+TablePath = tuple[str, ...]
+
+
+class Lines:
+    """The lines of a TOML file. Raises OSError or UnicodeDecodeError where it can't be read."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lines = file.read_text(encoding="utf-8-sig").split("\n")
+        found = ((number, _header(line)) for number, line in enumerate(self._lines))
+        self._headers = [(number, path) for number, path in found if path]
+
+    def place(self, key: str, table: TablePath = (), number: int = 0) -> str:
+        """Return "FILE:LINE: KEY" for a key of a table, of the `number`th one where a table is repeated."""
+        field = f"[{'.'.join(table)}] {key}" if len(table) > 1 else key
+        return f"{self.line_of(key, table, number)}: {field}"
+
+    def line_of(self, key: str, table: TablePath = (), number: int = 0) -> str:
+        """Return "FILE:LINE" of a key; of its table where the key is not there, and FILE where neither is found."""
+        line = self._find(key, table, number)
+        return str(self.file) if line is None else f"{self.file}:{line + 1}"
+
+    def _find(self, key: str, table: TablePath, number: int) -> int | None:
+        start, end = self._span(table, number)
+        if start is None:  # written as sweep = [{...}], models.NAME.source = "...", or NAME = {...}
+            return self._find(table[-1], table[:-1], 0)
+        pattern = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[.=]""")
+        wanted = (*table, key)
+        for at in range(start, end):
+            if pattern.match(self._lines[at]) or _header(self._lines[at])[: len(wanted)] == wanted:
+                return at
+        return start if table else None
+
+    def _span(self, table: TablePath, number: int) -> tuple[int | None, int]:
+        """Return the first line of a table, and the one after its last."""
+        if not table:
+            return 0, len(self._lines)
+        headers = [n for n, (_, path) in enumerate(self._headers) if path == table]
+        if number >= len(headers):
+            return None, 0
+        later = self._headers[headers[number] + 1 :]
+        end = next((line for line, path in later if path == table or path[: len(table)] != table), len(self._lines))
+        return self._headers[headers[number]][0], end
+
+
+def _header(line: str) -> TablePath:
+    """Return the path of a line like [models."qwen2.5"] or [[sweep]], or () for another line."""
+    if not line.lstrip().startswith("["):
+        return ()
+    try:
+        tables = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:  # a line of an array
+        return ()
+    path: TablePath = ()
+    while tables:
+        ((name, tables),) = tables.items()
+        path = (*path, name)
+        if isinstance(tables, list):
+            tables = tables[0]
+    return path

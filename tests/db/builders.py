@@ -1,0 +1,212 @@
+"""Building what the tests of the database start from: batches of jobs, workers, measurements."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row, Table, func, insert, literal, select, update
+
+from bench.catalog import ModelEntry
+from bench.results import Answer, Environment, Figures, Measurement, Resolved, Sample
+from bench.spec import JobSpec
+from bench.workloads import Item, Workload
+from db.engine import Database, now
+from db.jobs import Claimant, Claimed, claim
+from db.submissions import NewBatch, NewJob, insert_batch
+from db.tables import attempt, job, metadata, run
+from db.workers import register_worker
+
+#: hashes that stand for the entries below
+MODEL_HASH, WORKLOAD_HASH, SPEED_HASH, STRATEGY_HASH = "model-hash", "facts-hash", "speed-hash", "direct-hash"
+
+MODEL = ModelEntry(name="tiny", task="text", source="file:tiny", precision="float32", memory_gib={"float32": 1.0})
+FACTS = Workload(
+    name="facts",
+    task="text",
+    kind="quality",
+    score="contains",
+    max_new_tokens=16,
+    items=(
+        Item(id="capital", prompt="The capital of France?", answer="Paris", level=1, language="en"),
+        Item(id="planet", prompt="The red planet?", answer=("Mars", "the planet Mars"), level=2),
+    ),
+)
+SPEED = Workload(name="speed", task="text", kind="speed")
+
+QUALITY_SPEC = JobSpec(model="tiny", workload="facts", strategy="direct", temperature=0.0, items=2, max_new_tokens=16)
+SPEED_SPEC = JobSpec(model="tiny", workload="speed", prompt_tokens=32, new_tokens=8)
+
+ENVIRONMENT = Environment(
+    os_build="Linux 6.1", python_version="3.11", torch_version="2.13", transformers_version="5.23", benchbeat_version="1"
+)
+RESOLVED = Resolved(
+    device="cpu",
+    device_name="Test CPU",
+    revision="abc123",
+    temperature=0.0,
+    top_p=1.0,
+    top_k=0,
+    repetition_penalty=1.0,
+    max_new_tokens=16,
+    strategy_hash=STRATEGY_HASH,
+)
+
+MACHINE_FACTS = {"id": "machine-a", "chip": "Test chip", "memory_bytes": 16 * 2**30, "os": "Linux"}
+WORKER_FACTS: dict[str, Any] = {
+    "id": "worker-a",
+    "machine_id": "machine-a",
+    "device": "cpu",
+    "device_name": "Test CPU",
+    "memory_mib": 8192,
+    "queues": ("any.4", "cpu.4"),
+    "batch_id": None,
+    "pid": 4321,
+    "version": "1",
+}
+
+#: a batch whose jobs are given apart
+BATCH = NewBatch(
+    name="nightly",
+    key=None,
+    sweep_hash="sweep-hash",
+    priority=0,
+    models={MODEL_HASH: MODEL},
+    workloads={WORKLOAD_HASH: FACTS, SPEED_HASH: SPEED},
+    strategies={STRATEGY_HASH: ("direct", "[]")},
+)
+
+
+def new_job(spec: JobSpec = QUALITY_SPEC, **changes: Any) -> NewJob:
+    """Return a job of 1,000 MiB for the queue `any.4`, with fields of NewJob changed."""
+    fields = {
+        "spec": spec,
+        "model_hash": MODEL_HASH,
+        "workload_hash": SPEED_HASH if spec.is_speed else WORKLOAD_HASH,
+        "strategy_hash": None if spec.is_speed else STRATEGY_HASH,
+        "queue": "any.4",
+        "session_key": "tiny-float32",
+        "memory_mib": 1000,
+    }
+    return NewJob(**(fields | changes))
+
+
+def add_jobs(database: Database, jobs: int | Sequence[NewJob] = 1, **batch: Any) -> list[int]:
+    """Queue jobs (a number makes equal ones) in a new batch with fields of NewBatch changed; returns their ids."""
+    new = [new_job()] * jobs if isinstance(jobs, int) else list(jobs)
+    with database.write() as connection:
+        batch_id = insert_batch(connection, replace(BATCH, **batch), new)
+        query = select(job.c.id).where(job.c.batch_id == batch_id).order_by(job.c.id)
+        return list(connection.execute(query).scalars())
+
+
+def add_worker(database: Database, worker_id: str = "worker-a", **facts: Any) -> Claimant:
+    """Register a worker with 8 GiB for the queues `any.4` and `cpu.4`, with facts changed, as who claims."""
+    facts = WORKER_FACTS | {"id": worker_id} | facts
+    register_worker(database, facts, MACHINE_FACTS | {"id": facts["machine_id"]})
+    return Claimant(worker_id, tuple(facts["queues"]), facts["memory_mib"], facts["batch_id"])
+
+
+def claimed_by(database: Database, claimant: Claimant, **options: Any) -> Claimed:
+    """Claim a job, which must be there, for a minute."""
+    taken = claim(database, claimant, **({"lease_seconds": 60.0} | options))
+    assert taken is not None
+    return taken
+
+
+def claimed_job(database: Database) -> Claimed:
+    """Return the one job of a new batch, claimed by a new worker."""
+    add_jobs(database)
+    return claimed_by(database, add_worker(database))
+
+
+def let_lease_run_out(database: Database, job_id: int) -> None:
+    """Set a job's lease to a time that is over."""
+    change(database, job_id, lease_until=now() - literal(1.0))
+
+
+def change(database: Database, job_id: int, **values: Any) -> None:
+    """Set columns of a job."""
+    with database.write() as connection:
+        connection.execute(update(job).where(job.c.id == job_id).values(**values))
+
+
+def job_row(database: Database, job_id: int) -> Row[Any]:
+    """Return a job's row."""
+    with database.read() as connection:
+        return connection.execute(select(job).where(job.c.id == job_id)).one()
+
+
+def states(database: Database, job_ids: Iterable[int]) -> list[str]:
+    """Return the states of jobs."""
+    return [job_row(database, job_id).state for job_id in job_ids]
+
+
+def attempt_rows(database: Database, job_id: int) -> list[Row[Any]]:
+    """Return the rows of a job's attempts, first to last."""
+    with database.read() as connection:
+        query = select(attempt).where(attempt.c.job_id == job_id).order_by(attempt.c.attempt)
+        return list(connection.execute(query))
+
+
+def outcomes(database: Database, job_id: int) -> list[str | None]:
+    """Return how a job's attempts ended, first to last."""
+    return [row.outcome for row in attempt_rows(database, job_id)]
+
+
+def runs(database: Database) -> list[Row[Any]]:
+    """Return the rows of all runs."""
+    with database.read() as connection:
+        return list(connection.execute(select(run).order_by(run.c.id)))
+
+
+def row_counts(database: Database, tables: Iterable[Table] = metadata.sorted_tables) -> Mapping[str, int]:
+    """Return the number of rows by table."""
+    with database.read() as connection:
+        return {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
+        }
+
+
+def sample(iteration: int = 0, **changes: Any) -> Sample:
+    """Return a timed call of half a second, with fields changed."""
+    fields = {"iteration": iteration, "batch_size": 1, "prompt_tokens": 32, "new_tokens": 8, "latency_seconds": 0.5}
+    return Sample(**(fields | changes))
+
+
+def answer(item_id: str = "capital", text: str = "It is Paris.", **changes: Any) -> Answer:
+    """Return a right answer, with fields changed."""
+    fields = {"extracted": "Paris", "score": 1.0, "prompt_tokens": 12, "new_tokens": 4, "finish": "stop", "sample": 0}
+    return Answer(**({"item_id": item_id, "text": text} | fields | changes))
+
+
+def measurement(figures: Mapping[str, Any] | None = None, **changes: Any) -> Measurement:
+    """Return what an attempt measured in 20 seconds: one sample, one answer; figures and fields changed."""
+    fields: dict[str, Any] = {
+        "resolved": RESOLVED,
+        "environment": ENVIRONMENT,
+        "figures": Figures(**({"iterations": 1} | dict(figures or {}))),
+        "samples": (sample(),),
+        "answers": (answer(),),
+        "session": "session-1",
+        "session_position": 1,
+        "started_at": 1_700_000_000.0,
+        "finished_at": 1_700_000_020.0,
+    }
+    return Measurement(**(fields | changes))
+
+
+def populate(database: Database) -> None:
+    """Put rows into every table: a job that was measured at its second attempt, its repetition, and a queued one."""
+    from db.jobs import fail_job
+    from db.repeat import repeat_jobs
+    from db.runs import store_measurement
+
+    jobs = add_jobs(database, 2)
+    worker = add_worker(database)
+    first = claimed_by(database, worker)
+    fail_job(database, first.id, first.attempt, error="The session ended", stderr="Killed", max_attempts=3)
+    again = claimed_by(database, worker)
+    store_measurement(database, again.id, again.attempt, "machine-a", measurement())
+    with database.write() as connection:
+        connection.execute(insert(metadata.tables["machine"]).values(id="machine-b", first_seen_at=now()))
+        repeat_jobs(connection, jobs[:1], "confirmation")
