@@ -18,10 +18,10 @@ Task = Literal["text", "vision", "speech"]
 Scheme = Literal["hub", "file", "gguf", "wheel", "whisper"]
 
 _SOURCE = re.compile(
-    r"^(?:(?P<hub>hub):(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?"
+    r"(?:(?P<hub>hub):(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?"
     r"|(?P<path_scheme>file|gguf):(?P<path>.+)"
     r"|(?P<wheel>wheel):(?P<package>[\w.-]+)==(?P<version>[\w.]+)#(?P<inside>[^#]+)"
-    r"|(?P<whisper>whisper):(?P<size>[\w.-]+))$"
+    r"|(?P<whisper>whisper):(?P<size>[\w.-]+))"
 )
 
 
@@ -43,7 +43,7 @@ def parse_source(text: str) -> Source:
 
     Raises ValueError where it is none of these.
     """
-    match = _SOURCE.match(text)
+    match = _SOURCE.fullmatch(text)
     if match is None:
         raise ValueError(
             f"{text!r} is no source; allowed are hub:ORG/NAME[@REVISION], file:PATH, gguf:PATH, "
@@ -137,9 +137,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{field}: {message}" if field else message
 
 
-def fault(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+def fault(error: ValidationError, model: type[BaseModel], *, show_value: bool = True) -> tuple[str, str]:
     """Return the field and what is wrong with it, of the worst fault of a validation."""
-    faults = error.errors(include_url=False)
+    faults = error.errors(include_url=False, include_input=show_value)
     # A field is often missing because its name is misspelt.
     worst = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
     field, *inner = [str(part) for part in worst["loc"] if part != "[key]"] or [""]
@@ -179,8 +179,10 @@ def _message(fault: ErrorDetails, field: str, model: type[BaseModel]) -> str:
     if kind == "string_pattern_mismatch" and field in model.model_fields:
         message = f"must be {model.model_fields[field].description}"
     elif kind in _WORDS:
-        message = _WORDS[kind].format(**fault.get("ctx", {}))
+        figures = fault.get("ctx", {}).items()
+        message = _WORDS[kind].format(**{key: f"{v:g}" if isinstance(v, float) else v for key, v in figures})
     else:
         message = fault["msg"].removeprefix("Value error, ")
-    is_shown = isinstance(value, str | int | float | bool) and value != "" and repr(value) not in message
+    is_said = kind not in _WORDS and repr(value) in message
+    is_shown = isinstance(value, str | int | float | bool) and value != "" and not is_said
     return f"{message} (it is {value!r})" if is_shown else message

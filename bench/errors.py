@@ -11,10 +11,13 @@ BenchbeatError
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 #: so many names are listed where none is near
 _FEW = 12
+#: similarity, 0 to 1, of a near match, and how much further than the nearest another one may be
+_CLOSE = 0.6
+_AS_CLOSE = 0.15
 
 
 class BenchbeatError(Exception):
@@ -62,7 +65,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     candidates = sorted(known)
     folded = {candidate.casefold(): candidate for candidate in candidates}
     wanted = name.casefold()
-    near = [folded[match] for match in get_close_matches(wanted, folded, n=3, cutoff=0.6)]
+    near = [folded[match] for match in _nearest(wanted, folded)]
     if not near and len(wanted) > 2:
         near = [candidate for match, candidate in folded.items() if wanted in match][:3]
     if near:
@@ -70,3 +73,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if candidates and len(candidates) <= _FEW:
         return f"; there is {', '.join(candidates)}"
     return ""
+
+
+def _nearest(wanted: str, names: Iterable[str]) -> list[str]:
+    """Return the close matches that are about as close as the closest."""
+    close = get_close_matches(wanted, names, n=3, cutoff=_CLOSE)
+    ratios = [SequenceMatcher(None, name, wanted).ratio() for name in close]
+    return [name for name, ratio in zip(close, ratios, strict=True) if ratio > max(ratios) - _AS_CLOSE]

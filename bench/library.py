@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any, TypeVar
 
 from bench.catalog import ModelEntry, builtin_models, own_model, parse_source
 from bench.errors import InputError, suggest
-from bench.lines import Lines, TablePath
 from bench.strategies import Strategy, builtin_strategies
+from bench.toml import Lines, TablePath, read_toml
 from bench.workloads import Workload, builtin_workloads, read_workload
 
 _Entry = TypeVar("_Entry")
@@ -76,33 +75,6 @@ def load_library(home: Path) -> Library:
     return library
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises InputError that names the file, and the line of a fault."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("there is no such file", where=str(file)) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError("this line is not UTF-8 text", where=f"{file}:{line}") from None
-    except OSError as error:
-        raise InputError(f"can't be read: {error.strerror}", where=str(file)) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _not_toml(str(error), file, text) from None
-
-
-def _not_toml(message: str, file: Path, text: str) -> InputError:
-    """Return the parser's complaint with the line in the place where all complaints have it."""
-    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    if found is None:
-        return InputError(f"is no valid TOML: {message}", where=str(file))
-    line = found[1] or str(text.rstrip().count("\n") + 1)
-    column = f" at column {found[2]}" if found[2] else " at the end of the file"
-    return InputError(f"is no valid TOML: {message[: found.start()]}{column}", where=f"{file}:{line}")
-
-
 def _named(entries: Mapping[str, _Entry], name: str, kind: str, where: str | None) -> _Entry:
     if name not in entries:
         raise InputError(f"unknown {kind} {name!r}{suggest(name, entries)}", where=where)
@@ -138,7 +110,7 @@ def _own_model(name: str, fields: Any, place: _Place) -> ModelEntry:
     if entry.sha256 is not None and path.is_file():
         found = _sha256(path)
         if found != entry.sha256:
-            raise InputError(f"{path} has {found}, not {entry.sha256}", where=place("sha256"))
+            raise InputError(f"{path} has the SHA-256 {found}, not {entry.sha256}", where=place("sha256"))
     return entry.model_copy(update={"source": f"{source.scheme}:{path}"})
 
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from bench.catalog import ModelEntry, fault
 from bench.errors import InputError, suggest
-from bench.library import Library, read_toml
-from bench.lines import Lines
+from bench.library import Library
 from bench.spec import JobSpec, StopRule
 from bench.strategies import Strategy
+from bench.toml import Lines, read_toml
 from bench.workloads import Workload
 
 #: a sweep that expands to more jobs is refused until it is confirmed
@@ -59,6 +59,8 @@ class Sweep:
     models: Mapping[str, ModelEntry]
     workloads: Mapping[str, Workload]
     strategies: Mapping[str, Strategy]
+    #: where each model is named first ("sweep.toml:7: model"), for whoever refuses it
+    places: Mapping[str, str]
     #: combinations that were the same job as an earlier one, and left out
     duplicates: int = 0
 
@@ -136,6 +138,11 @@ def expand(
         models={spec.model: library.models[spec.model] for spec in specs},
         workloads={spec.workload: library.workloads[spec.workload] for spec in specs},
         strategies={spec.strategy: library.strategies[spec.strategy] for spec in specs if spec.strategy},
+        places={
+            name: block.where("model")
+            for block, block_axes in zip(reversed(blocks), reversed(axes), strict=True)
+            for name in block_axes["model"]
+        },
         duplicates=combinations - len(specs),
     )
 

@@ -65,14 +65,12 @@ def sql(state: State, statement: str | None, timeout: float, output: str) -> Non
 def print_history(state: State, filters: dict[str, Any], limit: int | None, output: str) -> int:
     """Print the runs that match; exit code 4 where there is none."""
     from db.history import history as read_history
-    from report.printing import print_rows
+    from report.runs import print_runs
 
     with state.database.read() as connection:
         rows = read_history(connection, filters, limit)
     if not rows.rows:
         click.echo("no run matches" if filters else "nothing was measured yet; begin with `benchbeat run`", err=True)
         return 4
-    if output == "table":
-        rows = rows.without_empty()
-    print_rows(rows.columns, rows.rows, output)
+    print_runs(rows, output)
     return 0

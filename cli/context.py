@@ -46,8 +46,17 @@ class State:
         from db.schema import ensure
 
         database = Database(self.settings.database)
-        ensure(database)
+        try:
+            ensure(database)
+        except BaseException:
+            database.dispose()
+            raise
         return database
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        if "database" in self.__dict__:
+            self.database.dispose()
 
 
 def log_to_stderr(verbose: bool) -> None:

@@ -12,7 +12,7 @@ def db() -> None:
     """Make, upgrade, check and back up the database."""
 
 
-@db.command("upgrade")
+@db.command("upgrade", short_help="Bring the schema to this version.")
 @click.pass_obj
 def upgrade(state: State) -> None:
     """Bring the schema to this version; an older SQLite file is copied first. Safe to repeat."""
@@ -26,7 +26,7 @@ def upgrade(state: State) -> None:
     click.echo(f"{Database(state.settings.database).safe_url} has schema {HEAD}")
 
 
-@db.command("check")
+@db.command("check", short_help="Say whether the database can be used.")
 @click.pass_obj
 def check(state: State) -> None:
     """Say whether the database answers and has this version's schema."""
@@ -35,11 +35,14 @@ def check(state: State) -> None:
     from db.schema import check as check_schema
 
     database = Database(state.settings.database)
-    check_schema(database)
+    try:
+        check_schema(database)
+    finally:
+        database.dispose()
     click.echo(f"{database.safe_url} answers and has schema {HEAD}")
 
 
-@db.command("backup")
+@db.command("backup", short_help="Copy a SQLite history.")
 @click.argument("destination", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace DESTINATION.")
 @click.pass_obj

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,12 +13,15 @@ from bench.errors import UnavailableError
 from db.engine import Database
 from db.status import batch_status, jobs_of_batch, waiting_in_vain
 from db.workers import live_workers
-from report.progress import Snapshot, outcome_line, picture
+from report.progress import Snapshot, outcome_line, picture, waiting_line
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 _LOOK_SECONDS = 0.5
+#: a look at a large batch takes a while, and what measures on this machine must not feel it
+_LOOK_SHARE = 0.05
+_LONGEST_PAUSE_SECONDS = 10.0
 
 #: exit codes
 DONE, FAILED, NOTHING_MEASURED = 0, 1, 4
@@ -34,25 +38,40 @@ def snapshot(database: Database, batch_id: int) -> Snapshot:
         )
 
 
-def follow(database: Database, batch_id: int, *, gone: Callable[[], bool] = lambda: False) -> Snapshot:
-    """Show a batch until it has ended, or until `gone` says that nobody works on it any more."""
+def follow(database: Database, batch_id: int, *, gone: Callable[[], bool] | None = None) -> Snapshot:
+    """Show a batch until it has ended, or until `gone` says that the worker started for it is gone.
+
+    With such a worker nothing is said about jobs that wait: it may still be on its way up.
+    """
     started = time.monotonic()
-    told: set[int] = set()
+    teller = _Teller()
     show = _live() if sys.stdout.isatty() else None
     with ExitStack() as stack:
         update = stack.enter_context(show) if show is not None else None
         while True:
             # Asked first: what a worker wrote before it went must be in what is read after.
-            nobody_left = gone()
-            now = _snapshot_or_none(database, batch_id)
+            nobody_left = gone is not None and gone()
+            began = time.monotonic()
+            now = None
+            try:
+                now = snapshot(database, batch_id)
+            except UnavailableError as error:
+                # The batch goes on without us, and so do we once the database is back.
+                teller.say_once(f"Warning: {error}")
             if now is not None:
+                if gone is not None:
+                    now = replace(now, waiting=[])
                 if update is not None:
                     update.update(picture(now, started))
                 else:
-                    _tell(now, told)
+                    teller.tell(now)
                 if not now.batch.open or nobody_left:
                     return now
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_pause_seconds(time.monotonic() - began))
+
+
+def _pause_seconds(look_seconds: float) -> float:
+    return min(max(_LOOK_SECONDS, look_seconds / _LOOK_SHARE), _LONGEST_PAUSE_SECONDS)
 
 
 def exit_code(last: Snapshot) -> int:
@@ -62,20 +81,25 @@ def exit_code(last: Snapshot) -> int:
     return FAILED if last.batch.done else NOTHING_MEASURED
 
 
-def _snapshot_or_none(database: Database, batch_id: int) -> Snapshot | None:
-    try:
-        return snapshot(database, batch_id)
-    except UnavailableError as error:
-        # The batch goes on without us, and so do we once the database is back.
-        click.echo(f"Warning: {error}", err=True)
-        return None
+class _Teller:
+    """Says in lines what is new: a job that has ended, and on standard error why others can't begin."""
 
+    def __init__(self) -> None:
+        self._ended: set[int] = set()
+        self._said: set[str] = set()
 
-def _tell(now: Snapshot, told: set[int]) -> None:
-    for job in now.ended:
-        if job.id not in told:
-            told.add(job.id)
-            click.echo(f"[{len(told)}/{now.batch.jobs}] {outcome_line(job)}")
+    def tell(self, now: Snapshot) -> None:
+        for job in now.ended:
+            if job.id not in self._ended:
+                self._ended.add(job.id)
+                click.echo(f"[{len(self._ended)}/{now.batch.jobs}] {outcome_line(job)}")
+        for waiting in now.waiting:
+            self.say_once(waiting_line(waiting))
+
+    def say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            click.echo(line, err=True)
 
 
 def _live() -> "Live":

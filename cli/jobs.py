@@ -79,7 +79,7 @@ def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
     from cli.submit import ring
     from db.repeat import failed_jobs, repeat_jobs
     from db.status import batch_status
-    from scheduler.broker import broker_url
+    from report.jobs import ranges
 
     _need_one(job, batch)
     with state.database.write() as connection:
@@ -91,8 +91,8 @@ def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
     if not new:
         click.echo("no job of the batch failed or was cancelled")
         return
-    click.echo(f"queued {len(new)} {'job' if len(new) == 1 else 'jobs'} again: {', '.join(map(str, new))}")
-    ring(state.database, broker_url(state.settings.home, state.settings.broker))
+    click.echo(f"queued {len(new)} {'job' if len(new) == 1 else 'jobs'} again: {ranges(new)}")
+    ring(state)
 
 
 def _need_one(job: tuple[int, ...], batch: int | None) -> None:

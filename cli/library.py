@@ -14,22 +14,22 @@ def models() -> None:
     """List, show and fetch models."""
 
 
-@models.command("list")
+@models.command("list", short_help="List the models that a sweep may name.")
 @output_option
 @click.pass_obj
 def list_models(state: State, output: str) -> None:
     """List the models of the catalog, and your own from models.toml in the home."""
-    from report.printing import print_rows
+    from report.printing import print_fitting
 
     columns = ["model", "task", "precision", "memory_gib", "gated", "source", "description"]
     rows = [
         [m.name, m.task, m.precision, m.memory_gib[m.precision], "yes" if m.gated else None, m.source, m.description]
         for m in state.library.models.values()
     ]
-    print_rows(columns, rows, output)
+    print_fitting(columns, rows, output, expendable=["source", "gated", "precision"])
 
 
-@models.command("show")
+@models.command("show", short_help="Show one model.")
 @click.argument("name")
 @output_option
 @click.pass_obj
@@ -43,7 +43,7 @@ def show_model(state: State, name: str, output: str) -> None:
     print_rows(["field", "value"], [[key, str(value)] for key, value in facts.items()], output)
 
 
-@models.command("fetch")
+@models.command("fetch", short_help="Bring weights to this machine.")
 @click.argument("name", nargs=-1, required=True)
 @click.pass_obj
 def fetch_models(state: State, name: tuple[str, ...]) -> int:

@@ -77,6 +77,7 @@ def benchbeat(ctx: click.Context, home: str | None, verbose: bool) -> None:
     Exit codes: 0 done, 1 failed, 2 bad input, 3 regression found, 4 nothing measured.
     """
     ctx.obj = State(home=home, verbose=verbose)
+    ctx.call_on_close(ctx.obj.close)
 
 
 def main(arguments: list[str] | None = None) -> None:

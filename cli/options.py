@@ -32,11 +32,12 @@ _AXES = {
     "precision": "float32, float16, bfloat16.",
     "attention": "sdpa or eager.",
     "compile": "true compiles the model.",
+    "cache": "dynamic or static cache of keys and values.",
     "batch-size": "Sequences generated at once.",
     "device": "any, cpu, cuda or mps.",
     "machine": "Id of the one machine that may run it.",
     "isolation": "session, or process for a fresh one each.",
-    "stop": "target=0.02,min_iterations=5,max_iterations=30,max_seconds=300 (speed).",
+    "stop": "When to stop (speed): target=0.02,max_iterations=30 and the like.",
 }
 
 _FORMATS = ("table", "json", "jsonl", "csv", "md")
@@ -56,7 +57,7 @@ def sweep_options(command: _Command) -> _Command:
 
 
 def _sweep_options() -> list[Any]:
-    axes = [click.option(f"--{name}", multiple=True, metavar="V[,V]", help=text) for name, text in _AXES.items()]
+    axes = [click.option(f"--{name}", multiple=True, metavar=_metavar(name), help=text) for name, text in _AXES.items()]
     return [
         click.argument("sweep", required=False, type=click.Path(path_type=Path)),
         *axes,
@@ -64,6 +65,10 @@ def _sweep_options() -> list[Any]:
         click.option("--priority", type=int, help="Higher goes first (default 0)."),
         click.option("--yes", is_flag=True, help="Accept a sweep of more than 100,000 jobs."),
     ]
+
+
+def _metavar(axis: str) -> str:
+    return "KEY=V[,KEY=V]" if axis == "stop" else "V[,V]"
 
 
 def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]) -> "Sweep":
@@ -104,7 +109,11 @@ def _values(axis: str, texts: tuple[str, ...]) -> list[Any]:
 
 
 def _table(text: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in text.split(",") if part.strip())
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        from bench.errors import InputError
+
+        raise InputError(f"write it as target=0.02,max_iterations=30 (it is {text!r})", where="--stop")
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 

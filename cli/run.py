@@ -37,15 +37,16 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
     expanded = read_sweep_options(state, sweep, options)
     check_can_be_had(expanded, state)
     database = state.database
-    broker = broker_url(state.settings.home, state.settings.broker)
-    check_broker(broker)
+    check_broker(broker_url(state.settings.home, state.settings.broker))
     submission = submit(database, expanded, key=key)
     batch_id = submission.batch_id
-    click.echo(f"batch {batch_id}: {say_sweep(expanded)}", err=True)
-    ring(database, broker)
-    child = None if _owner(state) else _start_worker(state, batch_id)
+    said = say_sweep(expanded) if submission.created else "queued before with this key"
+    click.echo(f"batch {batch_id}: {said}", err=True)
+    ring(state)
+    is_open = bool(snapshot(database, batch_id).batch.open)
+    child = _start_worker(state, batch_id) if is_open and not _owner(state) else None
     try:
-        last = follow(database, batch_id, gone=lambda: child is not None and child.poll() is not None)
+        last = follow(database, batch_id, gone=None if child is None else lambda: child.poll() is not None)
     except KeyboardInterrupt:
         _say_how_to_go_on(state, batch_id, child)
         return 130
@@ -100,6 +101,7 @@ def _say_how_to_go_on(state: State, batch_id: int, child: subprocess.Popen[bytes
 
 def _finish(state: State, batch_id: int, output: str) -> int:
     from cli.ask import print_history
+    from report.progress import waiting_line
 
     last = snapshot(state.database, batch_id)
     print_history(state, {"batch": batch_id}, None, output)
@@ -107,7 +109,7 @@ def _finish(state: State, batch_id: int, output: str) -> int:
         if job.state == "failed":
             click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)
     for waiting in last.waiting:
-        click.echo(f"{waiting.jobs} jobs wait in {waiting.queue}: {waiting.reason}", err=True)
+        click.echo(waiting_line(waiting), err=True)
     code = exit_code(last)
     if code == NOTHING_MEASURED:
         click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)

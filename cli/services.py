@@ -30,14 +30,13 @@ def worker(state: State, device: str | None, batch: int | None) -> None:
 @click.pass_obj
 def beat(state: State) -> None:
     """Take back the jobs of lost workers and ring for queued ones, every few seconds, until SIGTERM or Ctrl-C."""
-    from db.engine import Database
-    from db.schema import ensure
     from scheduler.beat import run_beat
     from scheduler.broker import broker_url, check_broker
 
     log_to_stderr(state.verbose)
     settings = state.settings
-    ensure(Database(settings.database))
+    state.database  # noqa: B018 - makes the schema of a first use, or says what is wrong with it
+    state.close()
     broker = broker_url(settings.home, settings.broker)
     check_broker(broker)
     signal.signal(signal.SIGTERM, _interrupt)

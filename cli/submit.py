@@ -11,7 +11,6 @@ from cli.options import output_option, read_sweep_options, say_sweep, sweep_opti
 
 if TYPE_CHECKING:
     from bench.sweep import Sweep
-    from db.engine import Database
 
 
 @click.command(short_help="Queue a sweep for the workers.")
@@ -36,13 +35,12 @@ def submit(
         _show(expanded, output)
         return 0
     check_can_be_had(expanded, state)
-    from scheduler.broker import broker_url
     from scheduler.submit import submit as submit_sweep
 
     submission = submit_sweep(state.database, expanded, key=key)
     said = say_sweep(expanded) if submission.created else "queued before with this key"
     click.echo(f"batch {submission.batch_id}: {said}")
-    ring(state.database, broker_url(state.settings.home, state.settings.broker))
+    ring(state)
     if not wait:
         return 0
     from cli.follow import exit_code, follow
@@ -50,17 +48,19 @@ def submit(
     return exit_code(follow(state.database, submission.batch_id))
 
 
-def ring(database: "Database", broker: str) -> None:
+def ring(state: State) -> None:
     """Wake the workers; where Redis is away they are woken later, and that is said."""
     from bench.errors import UnavailableError
+    from scheduler.broker import broker_url
     from scheduler.reconcile import ring_for_queued
     from scheduler.ring import Bell
 
     try:
-        with Bell(broker) as bell:
-            ring_for_queued(database, bell)
+        with Bell(broker_url(state.settings.home, state.settings.broker)) as bell:
+            ring_for_queued(state.database, bell)
     except UnavailableError as error:
-        click.echo(f"Warning: {error}; the jobs are queued and run once a worker has Redis again", err=True)
+        click.echo(f"Warning: {error}", err=True)
+        click.echo("The jobs are queued all the same, and run once the workers have Redis again.", err=True)
 
 
 def check_can_be_had(sweep: "Sweep", state: State) -> None:
@@ -68,14 +68,16 @@ def check_can_be_had(sweep: "Sweep", state: State) -> None:
 
     Raises InputError. With PostgreSQL the workers may be elsewhere and have a token of their own.
     """
+    from bench.catalog import parse_source
     from bench.errors import InputError
 
     gated = sorted(name for name, entry in sweep.models.items() if entry.gated)
     if gated and state.settings.database.startswith("sqlite") and not _has_token():
+        source = parse_source(sweep.models[gated[0]].source)
         raise InputError(
-            f"model {gated[0]!r} is gated: accept its licence on its page on the hub, "
+            f"{gated[0]!r} is gated: accept the licence of {source.location} on the hub, "
             "then set HF_TOKEN to your access token",
-            where="model",
+            where=sweep.places[gated[0]],
         )
 
 
@@ -87,17 +89,7 @@ def _has_token() -> bool:
 
 
 def _show(sweep: "Sweep", output: str) -> None:
-    from report.printing import print_rows
+    from report.jobs import print_specs
 
-    columns = ["model", "workload", "strategy", "temperature", "precision", "prompt_tokens", "new_tokens", "items"]
-    varying = [
-        name for name in type(sweep.specs[0]).model_fields if len({getattr(s, name) for s in sweep.specs} - {None}) > 1
-    ]
-    columns = [name for name in dict.fromkeys([*columns, *varying]) if any(_cell(s, name) for s in sweep.specs)]
-    print_rows(columns, ([_cell(spec, name) for name in columns] for spec in sweep.specs), output)
+    print_specs(sweep.specs, output)
     click.echo(f"{say_sweep(sweep)}; nothing was stored", err=True)
-
-
-def _cell(spec: Any, name: str) -> Any:
-    value = getattr(spec, name)
-    return value.model_dump_json() if name == "stop" and value is not None else value

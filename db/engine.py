@@ -1,6 +1,7 @@
 """The connection to the database: one writing and one reading engine, errors in words."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from bench.errors import UnavailableError
 #: how long a writer waits for another one's lock
 BUSY_TIMEOUT_SECONDS = 30
 
-#: errors of a database that can't be had; the others are faults of a statement
-_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
+#: PostgreSQL's code for writing to a server that only reads: a standby, or one whose disk is full
+_READ_ONLY = "25006"
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -79,8 +80,7 @@ class Database:
         try:
             yield
         except exc.DBAPIError as error:
-            # SQLite says with a plain DatabaseError that a file is damaged or none of its own.
-            if isinstance(error, _AWAY) or type(error) is exc.DatabaseError:
+            if _is_away(error):
                 raise UnavailableError(self._explain(error)) from error
             raise
 
@@ -113,12 +113,34 @@ class Database:
         )
 
 
+def _is_away(error: exc.DBAPIError) -> bool:
+    """Whether the database can't be had, as against a fault of the statement."""
+    if isinstance(error, exc.OperationalError | exc.InterfaceError):
+        return True
+    # SQLite says with a plain DatabaseError that a file is damaged or none of its own.
+    return type(error) is exc.DatabaseError or getattr(error.orig, "sqlstate", None) == _READ_ONLY
+
+
 def sqlite_path(url: str) -> Path | None:
     """Return the file of a SQLite URL, or None for another database."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
     return Path(parsed.database)
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Turn on the write-ahead log. SQLite refuses, instead of queueing, those who do so at once on a new file."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # the low byte: what follows it says only which lock was busy
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _sqlite_engine(url: str, *, read_only: bool, foreign_keys: bool) -> Engine:
@@ -129,7 +151,7 @@ def _sqlite_engine(url: str, *, read_only: bool, foreign_keys: bool) -> Engine:
         # The driver's own BEGIN comes too late: 2,086 of 2,400 updates from 8 processes were lost with it.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA fullfsync=ON")
         cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")

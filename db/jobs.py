@@ -1,188 +1,30 @@
-"""The queue: claiming, leasing and finishing jobs. The job's row decides; Redis only rings.
+"""The queue: leasing and finishing jobs (db/claims.py claims them). The job's row decides; Redis only rings.
 
 Every change of a running job is fenced by its attempt's number: a worker that lost its lease writes nothing.
 """
 
-import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    TextClause,
-    and_,
-    case,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, or_, select, update
 
-from bench.spec import JobSpec
+from db.claims import Claimant as Claimant
+from db.claims import Claimed as Claimed
+from db.claims import claim as claim
 from db.engine import Database, now
 from db.tables import attempt as attempt_table
 from db.tables import job as job_table
+from db.text import storable
 
-#: how often a claim looks again after another worker was faster
-_CLAIM_TRIES = 100
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A job as its worker holds it."""
-
-    id: int
-    batch_id: int
-    #: number of this attempt; the fence
-    attempt: int
-    #: attempts before this one that counted
-    failures: int
-    spec: JobSpec
-    model_hash: str
-    workload_hash: str
-    strategy_hash: str | None
-    session_key: str
-    memory_mib: int
-
-    @classmethod
-    def from_row(cls, row: Row[Any]) -> "Claimed":
-        """Read a row of the claim's RETURNING."""
-        values = dict(row._mapping)
-        return cls(spec=JobSpec.model_validate_json(values.pop("spec")), **values)
-
-
-@dataclass(frozen=True)
-class Claimant:
-    """Who claims: what limits the jobs that it may take."""
-
-    worker_id: str
-    queues: tuple[str, ...]
-    #: memory of its device
-    memory_mib: int
-    #: the one batch it works for; None takes every job
-    batch_id: int | None = None
+#: what one statement is given: PostgreSQL takes at most 65,535 parameters, SQLite may take 32,766
+_IDS_AT_ONCE = 10_000
 
 
 class Lease(NamedTuple):
     """A lease that still holds."""
 
     cancel_requested: bool
-
-
-_QUEUES = {
-    "sqlite": "json_each(:queues) AS q",
-    "postgresql": "unnest(CAST(:queues AS text[])) AS q(value)",
-}
-
-# One index descent a queue; a plain ORDER BY over all queues took 14-44 ms at 100,000 queued jobs.
-_OF_QUEUES = """
-SELECT j.id, j.priority FROM {queues} JOIN job j ON j.id = (
-    SELECT h.id FROM job h WHERE h.state = 'queued' AND h.queue = q.value AND h.memory_mib <= :memory {condition}
-    ORDER BY {order} LIMIT 1)
-ORDER BY {best} LIMIT 1
-"""
-
-_OF_BATCH = """
-SELECT h.id, h.priority FROM job h WHERE h.state = 'queued' AND h.batch_id = :batch AND h.memory_mib <= :memory
-    AND h.queue IN (SELECT q.value FROM {queues}) {condition}
-ORDER BY {order} LIMIT 1
-"""
-
-_HEAD = {"condition": "", "order": "h.priority DESC, h.id", "best": "j.priority DESC, j.id"}
-_LOADED = {"condition": "AND h.session_key = :key AND h.priority = :priority", "order": "h.id", "best": "j.id"}
-_OVERDUE = {"condition": "AND h.queued_at < :before", "order": "h.queued_at", "best": "j.queued_at, j.id"}
-
-
-def _probes(parts: dict[str, str]) -> dict[tuple[str, bool], TextClause]:
-    return {
-        (dialect, of_batch): text((_OF_BATCH if of_batch else _OF_QUEUES).format(queues=queues, **parts))
-        for dialect, queues in _QUEUES.items()
-        for of_batch in (False, True)
-    }
-
-
-_HEAD_PROBE, _LOADED_PROBE, _OVERDUE_PROBE = _probes(_HEAD), _probes(_LOADED), _probes(_OVERDUE)
-
-
-def claim(
-    database: Database,
-    claimant: Claimant,
-    *,
-    lease_seconds: float,
-    session_key: str | None = None,
-    max_wait_seconds: float | None = None,
-) -> Claimed | None:
-    """Take a job for `lease_seconds`, or return None where there is none that fits.
-
-    The highest priority goes first; within it a job of `session_key`; then the oldest. With
-    `max_wait_seconds` the oldest job that waited longer goes before all of them.
-    """
-    with database.write() as connection:
-        for _ in range(_CLAIM_TRIES):
-            job_id = _pick(connection, claimant, session_key, max_wait_seconds)
-            if job_id is None:
-                return None
-            claimed = _take(connection, job_id, claimant.worker_id, lease_seconds)
-            if claimed is not None:
-                return claimed
-    return None
-
-
-def _pick(
-    connection: Connection, claimant: Claimant, session_key: str | None, max_wait_seconds: float | None
-) -> int | None:
-    dialect = connection.dialect.name
-    kind = (dialect, claimant.batch_id is not None)
-    queues = list(claimant.queues)
-    values: dict[str, Any] = {
-        "queues": json.dumps(queues) if dialect == "sqlite" else queues,
-        "memory": claimant.memory_mib,
-    }
-    if claimant.batch_id is not None:
-        values["batch"] = claimant.batch_id
-    if max_wait_seconds is not None:
-        before = connection.execute(select(now())).scalar_one() - max_wait_seconds
-        overdue = connection.execute(_OVERDUE_PROBE[kind], values | {"before": before}).first()
-        if overdue is not None:
-            return int(overdue.id)
-    head = connection.execute(_HEAD_PROBE[kind], values).first()
-    if head is None:
-        return None
-    if session_key is not None:
-        wanted = values | {"key": session_key, "priority": head.priority}
-        loaded = connection.execute(_LOADED_PROBE[kind], wanted).first()
-        if loaded is not None:
-            return int(loaded.id)
-    return int(head.id)
-
-
-def _take(connection: Connection, job_id: int, worker_id: str, lease_seconds: float) -> Claimed | None:
-    taken = connection.execute(
-        update(job_table)
-        .where(job_table.c.id == job_id, job_table.c.state == "queued")
-        .values(
-            state="running",
-            attempt=job_table.c.attempt + 1,
-            worker_id=worker_id,
-            lease_until=now() + literal(lease_seconds),
-            started_at=now(),
-            progress=None,
-            error=None,
-        )
-        .returning(*[job_table.c[name] for name in Claimed.__dataclass_fields__])
-    ).first()
-    if taken is None:
-        return None
-    claimed = Claimed.from_row(taken)
-    connection.execute(
-        insert(attempt_table).values(job_id=claimed.id, attempt=claimed.attempt, worker_id=worker_id, started_at=now())
-    )
-    return claimed
 
 
 def _held(job_id: int, attempt: int) -> ColumnElement[bool]:
@@ -247,7 +89,7 @@ def fail_job(
         "finished_at": case((or_(job_table.c.cancel_requested, spent), now()), else_=None),
         "failures": job_table.c.failures + 1,
         "lease_until": None,
-        "error": error,
+        "error": storable(error),
     }
     if memory_mib is not None:
         values["memory_mib"] = memory_mib
@@ -272,7 +114,7 @@ def requeue_elsewhere(
                 finished_at=case((job_table.c.cancel_requested, now()), else_=None),
                 failures=job_table.c.failures + 1,
                 lease_until=None,
-                error=error,
+                error=storable(error),
                 queue=queue,
                 memory_mib=memory_mib,
             )
@@ -313,12 +155,12 @@ def end_cancelled(database: Database, job_id: int, attempt: int) -> bool:
 def close_attempt(
     connection: Connection, job_id: int, attempt: int, outcome: str, *, error: str | None = None, stderr: str = ""
 ) -> None:
-    """Write how an attempt ended."""
-    connection.execute(
-        update(attempt_table)
-        .where(attempt_table.c.job_id == job_id, attempt_table.c.attempt == attempt)
-        .values(outcome=outcome, error=error, stderr=stderr or None, finished_at=now())
-    )
+    """Write how an attempt ended. One that ended by its own word keeps that; one given up for lost may still speak."""
+    statement = update(attempt_table).where(attempt_table.c.job_id == job_id, attempt_table.c.attempt == attempt)
+    if outcome != "done":
+        statement = statement.where(or_(attempt_table.c.outcome.is_(None), attempt_table.c.outcome == "lost"))
+    texts = {"error": error and storable(error), "stderr": storable(stderr) or None}
+    connection.execute(statement.values(outcome=outcome, finished_at=now(), **texts))
 
 
 class Expired(NamedTuple):
@@ -332,9 +174,12 @@ def expire_leases(connection: Connection, max_attempts: int) -> list[Expired]:
     """Take back every job whose lease ran out: to the queue, or `failed` after `max_attempts`."""
     lost = "The worker was lost while it ran the job"
     spent = job_table.c.failures + 1 >= max_attempts
+    ran_out = and_(job_table.c.state == "running", job_table.c.lease_until < now())
+    # A row that somebody writes to at this moment waits for the next tick: two that wait for each other would not end.
+    free = select(job_table.c.id).where(ran_out).with_for_update(skip_locked=True)
     rows = connection.execute(
         update(job_table)
-        .where(job_table.c.state == "running", job_table.c.lease_until < now())
+        .where(job_table.c.id.in_(free), ran_out)
         .values(
             state=case((job_table.c.cancel_requested, "cancelled"), (spent, "failed"), else_="queued"),
             finished_at=case((or_(job_table.c.cancel_requested, spent), now()), else_=None),
@@ -356,19 +201,26 @@ def has_expired_leases(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
+def in_parts(ids: list[int]) -> Iterator[list[int]]:
+    """Cut a list into parts that one statement can be given."""
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[start : start + _IDS_AT_ONCE]
+
+
 def cancel_jobs(connection: Connection, job_ids: list[int]) -> tuple[int, int]:
     """Cancel jobs: the queued ones at once, the running ones by asking their worker. Returns both counts."""
-    queued = connection.execute(
-        update(job_table)
-        .where(job_table.c.id.in_(job_ids), job_table.c.state == "queued")
-        .values(state="cancelled", finished_at=now())
-    ).rowcount
-    running = connection.execute(
-        update(job_table)
-        .where(job_table.c.id.in_(job_ids), job_table.c.state == "running")
-        .values(cancel_requested=True)
-    ).rowcount
-    return queued, running
+    queued = job_table.c.state == "queued"
+    # One statement: between two, a job could go from one state to the other and escape both.
+    statement = update(job_table).values(
+        state=case((queued, "cancelled"), else_=job_table.c.state),
+        finished_at=case((queued, now()), else_=None),
+        cancel_requested=True,
+    )
+    states: Counter[str] = Counter()
+    for part in in_parts(job_ids):
+        open_ones = statement.where(job_table.c.id.in_(part), job_table.c.state.in_(("queued", "running")))
+        states.update(connection.execute(open_ones.returning(job_table.c.state)).scalars())
+    return states["cancelled"], states["running"]
 
 
 def queued_counts(connection: Connection) -> dict[str, int]:

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ _CURSOR = "benchbeat"
 _BEFORE, _AFTER = "SELECT * FROM (\n", "\n) q"
 #: what the driver puts before it
 _DECLARE = f'DECLARE "{_CURSOR}" CURSOR FOR '
+#: texts and bytes that a FETCH is to bring, roughly
+_FETCH_BYTES = 4 << 20
 #: the server stops itself; the client cancels so much later, and after that again hangs up
 _GRACE_SECONDS = 1.0
 
@@ -45,7 +47,7 @@ SELECT c.relname, a.attname, pg_catalog.has_table_privilege(c.oid, 'SELECT')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind = 'v' AND c.relnamespace::regnamespace::name = ANY (pg_catalog.current_schemas(false))
 """
-_UNDEFINED_TABLE, _UNDEFINED_COLUMN, _FORBIDDEN = "42P01", "42703", "42501"
+_UNDEFINED_TABLE, _UNDEFINED_COLUMN, _FORBIDDEN, _SYNTAX = "42P01", "42703", "42501", "42601"
 #: types that come as the server writes them, as they do from SQLite, so that no value is too large for Python's
 _AS_TEXT = ("date", "interval", "json", "jsonb", "time", "timestamp", "timestamptz", "timetz", "uuid")
 
@@ -57,9 +59,10 @@ class PostgresqlReader:
         self._statement = statement
         self._timeout_seconds = timeout_seconds
         self._left_seconds = timeout_seconds
+        self._error = _driver_error()  # kept, since nothing can be imported while the interpreter ends
         self._connection = _connect(login_url)
         self._cursor = self._connection.cursor(_CURSOR)
-        self._fetched: Generator[tuple[Any, ...], None, None] | None = None
+        self._fetched: Any = None
         try:
             self._begin()
             with self._limited():
@@ -71,24 +74,26 @@ class PostgresqlReader:
 
     def batches(self) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows, some at a time."""
-        found = BATCH_ROWS
-        while found == BATCH_ROWS:
-            found = 0
-            # Row by row, as the libpq would else hold all thousand at once, and each may have a gigabyte.
-            self._fetched = self._connection.cursor().stream(f'FETCH FORWARD {BATCH_ROWS} FROM "{_CURSOR}"'.encode())
+        # The server gathers all rows of a FETCH before it sends the first one, so large rows are fetched a few
+        # at a time; and they are read one by one, as the libpq would else hold all of them at once.
+        wanted = found = 1
+        while found == wanted:
+            found = size = 0
+            self._fetched = self._connection.cursor().stream(f'FETCH FORWARD {wanted} FROM "{_CURSOR}"'.encode())
             while batch := self._take(self._fetched):
                 found += len(batch)
+                size += sum(map(size_of, batch))
                 yield batch
+            if found == wanted:
+                wanted = found = max(1, min(BATCH_ROWS, wanted * 10, _FETCH_BYTES * wanted // (size + 1)))
 
     def close(self) -> None:
         """Log out, which rolls back."""
-        import psycopg
-
         # In this order: a fetch that is under way holds the connection's lock, and would first be read to its end.
         self._connection.close()
         if self._fetched is not None:
             self._fetched.close()
-        with suppress(psycopg.Error):
+        with suppress(self._error):
             self._cursor.close()
 
     def _begin(self) -> None:
@@ -162,7 +167,7 @@ class PostgresqlReader:
         message = error.diag.message_primary
         if error.sqlstate in (_UNDEFINED_TABLE, _UNDEFINED_COLUMN, _FORBIDDEN):
             return self._explain_name(error.sqlstate, message)
-        if message.startswith("syntax error"):
+        if error.sqlstate == _SYNTAX:
             return failed(self._placed(message, error.diag.statement_position))
         return failed(message)
 
@@ -208,6 +213,12 @@ class PostgresqlReader:
         return f"{message} (line {line}, column {column})"
 
 
+def _driver_error() -> type[Exception]:
+    import psycopg
+
+    return psycopg.Error
+
+
 def _connect(login_url: str) -> "psycopg.Connection[tuple[Any, ...]]":
     import psycopg
 
@@ -217,10 +228,10 @@ def _connect(login_url: str) -> "psycopg.Connection[tuple[Any, ...]]":
         )
     except psycopg.Error as error:
         message = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
-        # Only a server that answered says FATAL.
+        # Only a server that answered says FATAL, or wants a password.
         remedy = (
             "run `benchbeat db upgrade`, or set BENCHBEAT_READER_URL to a login that may read the views"
-            if "FATAL" in message
+            if "FATAL" in message or "password" in message
             else "start PostgreSQL there"
         )
         raise QueryError(f"PostgreSQL can't be asked as {_user(login_url)} ({message}); {remedy}") from None

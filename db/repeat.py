@@ -2,16 +2,34 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from bench.errors import InputError
 from db.engine import now
+from db.jobs import in_parts
 from db.tables import job
 
+#: what describes the job, as against what happened to it
 _COPIED = (
-    "batch_id spec model workload strategy temperature precision prompt_tokens new_tokens device machine model_hash "
-    "workload_hash strategy_hash queue session_key memory_mib priority"
-).split()
+    "batch_id",
+    "spec",
+    "model",
+    "workload",
+    "strategy",
+    "temperature",
+    "precision",
+    "prompt_tokens",
+    "new_tokens",
+    "device",
+    "machine",
+    "model_hash",
+    "workload_hash",
+    "strategy_hash",
+    "queue",
+    "session_key",
+    "memory_mib",
+    "priority",
+)
 
 
 def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list[int]:
@@ -19,13 +37,23 @@ def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list
 
     Raises InputError for a job that does not exist or has not ended.
     """
-    rows = {row.id: row for row in connection.execute(select(job).where(job.c.id.in_(job_ids)))}
+    job_ids = list(dict.fromkeys(job_ids))  # one named by itself and with its batch is repeated once
+    rows: dict[int, Row[Any]] = {}
+    for part in in_parts(job_ids):
+        rows |= {row.id: row for row in connection.execute(select(job).where(job.c.id.in_(part)))}
     for job_id in job_ids:
         if job_id not in rows:
             raise InputError(f"there is no job {job_id}")
         if rows[job_id].state in ("queued", "running"):
             raise InputError(f"job {job_id} is {rows[job_id].state}; it can be repeated once it has ended")
-    return [_copy(connection, rows[job_id], reason) for job_id in job_ids]
+    if not job_ids:
+        return []
+    shared = {"state": "queued", "reason": reason, "queued_at": connection.execute(select(now())).scalar_one()}
+    copies = [
+        {name: getattr(rows[job_id], name) for name in _COPIED} | shared | {"repeat_of": job_id} for job_id in job_ids
+    ]
+    in_order = insert(job).returning(job.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(in_order, copies).scalars())
 
 
 def failed_jobs(connection: Connection, batch_id: int) -> list[int]:
@@ -35,9 +63,3 @@ def failed_jobs(connection: Connection, batch_id: int) -> list[int]:
         job.c.batch_id == batch_id, job.c.state.in_(("failed", "cancelled")), job.c.id.not_in(again)
     )
     return list(connection.execute(query.order_by(job.c.id)).scalars())
-
-
-def _copy(connection: Connection, old: Any, reason: str) -> int:
-    values = {name: getattr(old, name) for name in _COPIED}
-    values |= {"state": "queued", "repeat_of": old.id, "reason": reason, "queued_at": now()}
-    return int(connection.execute(insert(job).values(values).returning(job.c.id)).scalar_one())

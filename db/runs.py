@@ -11,8 +11,8 @@ from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
 from db.engine import Database
 from db.jobs import finish_job
-from db.tables import attempt as attempt_table
 from db.tables import answer, environment, run, sample, series_key, workload
+from db.tables import attempt as attempt_table
 from db.text import storable
 
 #: digits kept of a gap between tokens: microseconds, which is what the clock can show

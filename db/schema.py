@@ -117,7 +117,9 @@ def _migrate(connection: Connection, database: Database) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     if database.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
-        raise SchemaError(f"The database {database.safe_url} has a row in {broken[0]} that refers to none in {broken[2]}")
+        raise SchemaError(
+            f"The database {database.safe_url} has a row in {broken[0]} that refers to none in {broken[2]}"
+        )
     create_views(connection)
 
 

@@ -6,17 +6,18 @@ a folder somebody else wrote must not choose where commands, passwords and resul
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from bench.catalog import explain
+from bench.catalog import fault
 from bench.errors import InputError, suggest
+from bench.spec import MACHINE_ID, MACHINE_ID_IN_WORDS
+from bench.toml import Lines, read_toml
 
 PREFIX = "BENCHBEAT_"
 FILE_NAME = "benchbeat.toml"
@@ -39,11 +40,13 @@ class Settings(BaseModel):
     #: Redis; None is an embedded one in the home
     broker_url: SecretStr | None = None
     #: id of this machine; None is a UUID kept in the user's configuration folder
-    machine: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    machine: str | None = Field(None, pattern=MACHINE_ID, description=MACHINE_ID_IN_WORDS)
     #: folder outside which no `file:` or `gguf:` weights are opened; see `weights_root`
     models_dir: Path | None = None
+    #: folder of the device's lock; None is the machine's own. Containers that share a device share a folder here
+    lock_dir: Path | None = None
     #: `auto`, `cpu`, `cuda` or `mps`: what this machine's worker measures on
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|mps)$")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|mps)$", description="auto, cpu, cuda or mps")
     #: a job whose worker gave no sign of life for so long goes back to the queue
     lease_seconds: float = Field(30.0, ge=1, le=3600)
     #: pause between two ticks of the reconciler
@@ -57,7 +60,7 @@ class Settings(BaseModel):
     #: a job that waited longer is taken by every fourth claim, whatever its priority
     max_wait_seconds: float = Field(3600.0, gt=0)
 
-    @field_validator("home", "models_dir")
+    @field_validator("home", "models_dir", "lock_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -70,7 +73,7 @@ class Settings(BaseModel):
     @field_validator("broker_url")
     @classmethod
     def _broker_is_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"^(redis|rediss|redis\+socket|unix)://", value.get_secret_value()):
+        if value is not None and not re.match(r"^rediss?://", value.get_secret_value()):
             raise ValueError("must be redis://HOST:PORT/DB, or rediss:// for TLS")
         return value
 
@@ -119,6 +122,16 @@ def _normalised_database_url(url: str) -> str:
         raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
     if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
         raise ValueError("a database in memory ends with the command; give a file: sqlite:///PATH")
+    from sqlalchemy import make_url  # not above: most commands name no URL, and some need no database
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ValueError, ArgumentError):  # whose message quotes the password
+        raise ValueError(
+            "can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+            "with what is not a letter or digit in the password as %XX"
+        ) from None
     return url
 
 
@@ -134,31 +147,29 @@ def load_settings(
     given = {key: value for key, value in options.items() if value is not None}
     variables = _from_environment(environment, warnings)
     home = Path(str(given.get("home") or variables.get("home") or _default_home())).expanduser().absolute()
-    values: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    layers = [
-        (_from_file((working_folder or Path.cwd()) / FILE_NAME, home, warnings), f"{FILE_NAME} (working folder)"),
-        (_from_file(home / FILE_NAME, home, warnings), str(home / FILE_NAME)),
-        (variables, "environment"),
-        (given, "option"),
+    local = (working_folder or Path.cwd()) / FILE_NAME
+    layers: list[tuple[dict[str, Any], Callable[[str], str]]] = [
+        (_from_file(local, home, warnings), partial(_place_in, local)),
+        (_from_file(home / FILE_NAME, home, warnings), partial(_place_in, home / FILE_NAME)),
+        (variables, lambda key: PREFIX + key.upper()),
+        (given, lambda key: "--" + key.replace("_", "-")),
     ]
-    for layer, name in layers:
+    values: dict[str, Any] = {}
+    places: dict[str, Callable[[str], str]] = {}
+    for layer, place in layers:
         values |= layer
-        origin |= dict.fromkeys(layer, name)
+        places |= dict.fromkeys(layer, place)
     try:
         return Settings(**(values | {"home": home})), warnings
     except ValidationError as error:
-        field = str(error.errors()[0]["loc"][0])
-        where = {"environment": PREFIX + field.upper(), "option": "--" + field.replace("_", "-")}
-        place = origin.get(field, field)
-        raise InputError(_without_secrets(error), where=where.get(place, place)) from None
+        field, message = fault(error, Settings)
+        if field.endswith("_url"):  # may hold a password
+            field, message = fault(error, Settings, show_value=False)
+        raise InputError(message, where=places.get(field, str)(field)) from None
 
 
-def _without_secrets(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if str(first["loc"][0]).endswith("_url"):
-        return f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}"
-    return explain(error, Settings)
+def _place_in(file: Path, key: str) -> str:
+    return Lines(file).place(key)
 
 
 def _default_home() -> Path:
@@ -183,16 +194,13 @@ def _from_environment(environment: Mapping[str, str], warnings: list[str]) -> di
 
 
 def _from_file(path: Path, home: Path, warnings: list[str]) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.is_file():
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"can't be read: {error}", where=str(path)) from None
+    values = read_toml(path)
     for key in values:
         if key not in Settings.model_fields or key == "home":
-            raise InputError(f"{key}: unknown key{suggest(key, Settings.model_fields)}", where=str(path))
-    if path.parent == home:
+            raise InputError(f"unknown key{suggest(key, Settings.model_fields)}", where=Lines(path).place(key))
+    if path.parent.resolve() == home.resolve():
         return values
     for key in sorted(values.keys() - HARMLESS):
         warnings.append(f"{path}: {key} is passed over here; set it in {home / FILE_NAME} or as {PREFIX}{key.upper()}")

@@ -137,9 +137,7 @@ def attempts_of(connection: Connection, job_id: int) -> list[Any]:
     return list(connection.execute(query).all())
 
 
-def waiting_in_vain(
-    connection: Connection, workers: list[WorkerRow], batch_id: int | None = None
-) -> list[Waiting]:
+def waiting_in_vain(connection: Connection, workers: list[WorkerRow], batch_id: int | None = None) -> list[Waiting]:
     """Return the queued jobs that no live worker can take, with the reason in words."""
     conditions: list[ColumnElement[bool]] = [job_table.c.state == "queued"]
     if batch_id is not None:
@@ -154,7 +152,9 @@ def waiting_in_vain(
             func.count().label("jobs"),
         )
         .where(*conditions)
-        .group_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.device, job_table.c.machine, job_table.c.batch_id)
+        .group_by(
+            job_table.c.queue, job_table.c.memory_mib, job_table.c.device, job_table.c.machine, job_table.c.batch_id
+        )
         .order_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.batch_id)
     ).all()
     # A worker may work for one batch only, so each batch is looked at, and equal reasons are told once.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 #: rows that are looked at to decide where folding costs least
 _LOOKED_AT = 200
-#: a text this long is prose, which wants a wide column
-_PROSE = 60
+#: a text longer than this is prose, which is read well in columns of this width, and badly below the second one
+_PROSE = 40
 _PROSE_WIDTH = 24
 #: texts are broken after these; a piece longer than the width is cut anywhere
 _PIECE = re.compile(r"[^\s_\-/,;]*[\s_\-/,;]?")
@@ -44,15 +44,27 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, ga
     room = width - gap * (len(columns) - 1)
     for lines in range(1, _MOST_HEADER_LINES + 1):
         headers = [_header_width(column.name, lines) for column in columns]
-        widths = [max(column.cells, header) for column, header in zip(columns, headers, strict=True)]
-        if sum(widths) <= room:
-            return widths
+        if sum(map(_comfortable, columns, headers)) <= room:
+            break
+    widths = [max(column.cells, header) for column, header in zip(columns, headers, strict=True)]
     rows = rows[:_LOOKED_AT]
     _fold(columns, rows, widths, headers, room)
     if sum(widths) > room:
         return None
     _widen(columns, rows, widths, room)
     return widths
+
+
+def fits(columns: Sequence[Column], width: int, gap: int) -> bool:
+    """Return whether the columns fit into `width` with nothing folded but prose, and no header cut within a word."""
+    needed = (
+        max(
+            min(column.cells, _PROSE_WIDTH) if column.is_prose else column.cells,
+            _header_width(column.name, _MOST_HEADER_LINES),
+        )
+        for column in columns
+    )
+    return sum(needed) + gap * (len(columns) - 1) <= width
 
 
 def text_width(text: str) -> int:
@@ -87,6 +99,10 @@ def _cut(piece: str, width: int) -> list[str]:
     from rich.cells import chop_cells
 
     return chop_cells(piece, max(width, 2))
+
+
+def _comfortable(column: Column, header: int) -> int:
+    return max(min(column.cells, _PROSE) if column.is_prose else column.cells, header)
 
 
 def _header_width(name: str, lines: int) -> int:

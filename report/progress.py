@@ -43,6 +43,13 @@ def outcome_line(job: JobStatus) -> str:
     return f"job {job.id} {job.state}: {job.what}" + (f": {said}" if said else "")
 
 
+def waiting_line(waiting: Waiting) -> str:
+    """Return a line about queued jobs that no worker can take."""
+    return (
+        f"{waiting.jobs} {'job waits' if waiting.jobs == 1 else 'jobs wait'} in queue {waiting.queue}: {waiting.reason}"
+    )
+
+
 def progress_line(progress: dict[str, Any] | None) -> str:
     """Return what a running job does now: its phase, how far it is, its current median and interval."""
     if not progress:
@@ -82,7 +89,7 @@ def picture(snapshot: Snapshot, started: float) -> "RenderableType":
     for job in snapshot.running:
         line = Text.assemble(job.what, ": ", (progress_line(job.progress), "dim"), overflow="ellipsis", no_wrap=True)
         rows.add_row(Text("run ", "cyan"), line)
-    waiting = [Text(f"{each.jobs} jobs wait: {each.reason}", style="yellow") for each in snapshot.waiting]
+    waiting = [Text(waiting_line(each), style="yellow") for each in snapshot.waiting]
     return Group(head, rows, *waiting)
 
 

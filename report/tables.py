@@ -63,19 +63,20 @@ def _write_rich(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: T
     widths: list[int] | None = None
     shape: list[Column] = []
     for texts, described in _chunks(columns, rows):
+        if not texts:
+            console.print("no rows", style="dim")
+            break
         is_first = not shape
         if is_first:
             shape = described
             widths = fit(shape, texts, console.width, _GAP)
-            if widths is None and texts:
+            if widths is None:
                 console.print(_notice(len(shape), console.width), style="dim")
         if widths is not None:
             console.print(_horizontal(shape, texts, widths, with_header=is_first))
         else:
             _write_vertical(console, shape, texts, count)
         count += len(texts)
-    if count == 0:
-        console.print("no rows", style="dim")
     return count
 
 

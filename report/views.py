@@ -5,7 +5,7 @@ from sqlalchemy import inspect
 
 from db.engine import Database
 from db.views import VIEWS
-from report.printing import print_rows
+from report.printing import print_rows, terminal_width
 
 
 def print_views(database: Database, output: str) -> None:
@@ -20,5 +20,5 @@ def print_views(database: Database, output: str) -> None:
     for name, (line, example) in VIEWS.items():
         click.echo(click.style(name, bold=True) + f": {line}")
         listed = "(the columns of history)" if name == "latest" else ", ".join(columns[name])
-        click.echo(click.wrap_text(listed, 100, "    ", "    "))
+        click.echo(click.wrap_text(listed, min(100, terminal_width()), "    ", "    "))
         click.echo(f'    benchbeat sql "{example}"\n')

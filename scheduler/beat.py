@@ -35,6 +35,8 @@ class ReconcilingScheduler(Scheduler):  # type: ignore[misc]
             if self._away != str(error):
                 log.warning("%s; trying again every %g s", error, self._settings.tick_seconds)
             self._away = str(error)
+        except Exception:  # a tick that fails must not end all later ones
+            log.exception("a tick failed")
         else:
             if self._away is not None:
                 log.info("Database and Redis answer again")
@@ -57,7 +59,10 @@ def run_beat(settings: Settings, broker_url: str) -> None:
 
     service = Service(app, max_interval=settings.tick_seconds, scheduler_cls=scheduler)
     try:
+        log.info("beat looks after %s every %g s", database.safe_url, settings.tick_seconds)
         service.start()
+    except KeyboardInterrupt:
+        pass  # Celery takes it as an end too, but not before its loop
     finally:
         bell.close()
         database.dispose()

@@ -1,6 +1,7 @@
 """Ringing: a message in a queue wakes a worker, whose claim decides which job runs."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,8 +53,9 @@ class Bell:
         return len(messages)
 
     def forget(self, queue: str) -> None:
-        """Delete a queue with its rings."""
-        self._with_channel(lambda channel: channel.client.delete(queue, f"_kombu.binding.{queue}"))
+        """Delete a queue with its rings, and what kombu notes of it."""
+        keys = (queue, f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}")
+        self._with_channel(lambda channel: channel.client.delete(*keys))
 
     def _publish(self, channel: Any, messages: list[tuple[str, int]]) -> None:
         producer = self._app.amqp.Producer(channel)
@@ -68,9 +70,20 @@ class Bell:
             return action(self._connection.default_channel)
         except Exception as error:
             self._drop()
-            raise UnavailableError(f"Redis at {safe_url(self._url)} does not answer ({error})") from error
+            raise UnavailableError(f"Redis at {safe_url(self._url)} does not answer ({_cause(error)})") from error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.collapse()
+            with suppress(Exception):  # in whatever state it is
+                connection.collect()
+
+
+def _cause(error: BaseException) -> str:
+    """Return the system's own words for a failure ("Connection refused") where it has any, else the library's."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return (str(error) or type(error).__name__).rstrip(".")

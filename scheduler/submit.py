@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bench.errors import InputError
 from bench.spec import JobSpec, hash_of
-from bench.sweep import Sweep
+from bench.sweep import Sweep, check_name
 from bench.templates import template
 from bench.workloads import Workload
 from db.engine import Database
@@ -30,6 +30,8 @@ def submit(database: Database, sweep: Sweep, *, key: str | None = None) -> Submi
 
     The same key with the same sweep returns the batch that exists; with another sweep it raises InputError.
     """
+    if key is not None:
+        check_name(key, "--key")
     batch, jobs = prepare(sweep, key)
     if key is not None and (existing := _existing(database, batch, len(jobs))):
         return existing

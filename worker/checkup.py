@@ -1,6 +1,7 @@
 """Looking at a machine without changing it: what is there, what is missing, how to get it."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -73,10 +74,16 @@ def _database(settings: Settings) -> Finding:
     try:
         check(database)
     except BenchbeatError as error:
-        return Finding("database", "missing", str(error), "benchbeat db upgrade")
+        return _missing("database", error)
     finally:
         database.dispose()
     return Finding("database", "ok", database.safe_url)
+
+
+def _missing(what: str, error: BenchbeatError) -> Finding:
+    """Take an error's message apart: what is wrong, and after a semicolon or a full stop what to do."""
+    found, remedy = [*re.split(r"(?:;|\.) ", str(error), maxsplit=1), ""][:2]
+    return Finding(what, "missing", found, remedy)
 
 
 def _broker(settings: Settings) -> Finding:
@@ -84,7 +91,7 @@ def _broker(settings: Settings) -> Finding:
         try:
             check_broker(settings.broker)
         except BenchbeatError as error:
-            return Finding("redis", "missing", str(error), "start it there, or unset BENCHBEAT_BROKER_URL")
+            return _missing("redis", error)
         return Finding("redis", "ok", safe_url(settings.broker))
     running = find_embedded(settings.home)
     if running is not None:

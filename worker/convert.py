@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchbeatError, ModelError, UnavailableError
+from worker.causes import first_line
 from worker.checksums import Checksums, sha256_of
 from worker.files import is_disk_full, locked, staged
 
@@ -57,14 +58,16 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from worker.device import is_out_of_memory
+
     origin = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name, "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(**origin)
         loaded = AutoModelForCausalLM.from_pretrained(**origin, dtype=torch.float32)
     except Exception as error:
-        if isinstance(error, MemoryError) or is_disk_full(error):
+        if is_out_of_memory(error) or is_disk_full(error):
             raise
-        raise ModelError(f"{gguf} can't be read as GGUF: {_first_line(error)}") from error
+        raise ModelError(f"{gguf} can't be read as GGUF: {first_line(error)}") from error
     _unquantized(loaded).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -94,11 +97,6 @@ def _write_manifest(folder: Path, gguf: Path, sha256: str) -> None:
         "files": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def ensure_converted_apart(gguf: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.errors import ModelError, UnavailableError
+from worker.causes import first_line
 from worker.files import is_disk_full
 
 OnProgress = Callable[[int, int | None], None]
@@ -76,7 +77,7 @@ def _explain(error: Exception, repo: str, revision: str | None, endpoint: str | 
             f"the disk that holds {constants.HF_HUB_CACHE} is full: {repo} was not fetched"
         ) from error
     if isinstance(error, ConnectionError | TimeoutError):
-        raise UnavailableError(f"the hub did not give {repo}: {str(error).splitlines()[0]}") from error
+        raise UnavailableError(f"the hub did not give {repo}: {first_line(error)}") from error
     raise error
 
 

@@ -182,9 +182,13 @@ class Runner:
         if self._session is not None and (fresh or not self._session.alive or self._session_key != job.session_key):
             self._drop_session()
         if self._session is None:
-            home = self.settings.home
+            settings = self.settings
             self._session = SessionProcess(
-                self.probe, home=home, logs=self.settings.logs, weights_root=self.settings.weights_root
+                self.probe,
+                home=settings.home,
+                logs=settings.logs,
+                weights_root=settings.weights_root,
+                lock_dir=settings.lock_dir,
             )
             self._session_key = job.session_key
         return self._session

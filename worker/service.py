@@ -31,6 +31,8 @@ log = logging.getLogger("benchbeat.worker")
 #: a model that nobody asked for so long is unloaded
 IDLE_SESSION_SECONDS = 600.0
 _PROBE_SECONDS = 120.0
+#: ticks for which rings may wait while nothing runs
+_DEAF_TICKS = 3
 
 
 def probe_device(device: str) -> Probe:
@@ -71,6 +73,10 @@ class Worker:
         self.runner = Runner(settings, self.database, claimant, machine_id=self.machine, probe=self.probe)
         #: what it listens to: a worker for one batch has a doorbell of its own
         self.doorbells = queues if batch_id is None else (batch_queue(batch_id, self.id),)
+        #: told to stop, or done with its one batch
+        self._leaving = threading.Event()
+        #: rings that were answered, as of now and of the last tick; ticks since which rings wait unheard
+        self._heard = self._heard_before = self._deaf_ticks = 0
         self._ended = threading.Event()
 
     def serve(self) -> None:
@@ -93,31 +99,61 @@ class Worker:
             self.database.dispose()
 
     def _consume(self) -> None:
-        from celery.platforms import SecurityWarning
+        """Consume until told to stop.
+
+        A message that is none (no JSON, a body that can't be decoded) ends Celery's consumer, which gives it back to
+        the queue at its end. So the next one starts with empty queues: rings are hints, and the reconciler rings again.
+        """
         from celery.signals import worker_shutting_down
+        from celery.worker import state
 
-        app = make_app(self.broker)
-        app.task(name=RUN_JOB, ignore_result=True, acks_late=True)(self._run_job)
-
-        def stop(**_: Any) -> None:
+        def leave(**_: Any) -> None:
+            self._leaving.set()
             self.runner.stop()
 
-        worker_shutting_down.connect(stop, weak=False)
-        consumer = app.Worker(
-            hostname=f"{self.id}@benchbeat",
-            queues=list(self.doorbells),
-            without_gossip=True,
-            without_mingle=True,
-            loglevel="WARNING",
-            quiet=True,
-        )
+        worker_shutting_down.connect(leave, weak=False)
+        app = make_app(self.broker)
+        app.task(name=RUN_JOB, ignore_result=True, acks_late=True)(self._run_job)
+        while not self._leaving.is_set():
+            exit_code = self._consume_until_it_ends(app)
+            state.should_stop = None  # before looking at _leaving: a signal sets that first
+            if exit_code and not self._leaving.is_set():
+                log.warning("the consumer failed; it starts again with empty queues")
+                self._forget_rings()
+                self._leaving.wait(self.settings.tick_seconds)
+
+    def _consume_until_it_ends(self, app: Any) -> int:
+        """Return 0 where the consumer was told to stop."""
+        from celery.exceptions import CPendingDeprecationWarning
+        from celery.platforms import SecurityWarning
+
         with warnings.catch_warnings():
             # Celery's advice against root is about pickled messages; ours hold a number, in JSON.
             warnings.simplefilter("ignore", SecurityWarning)
+            consumer = app.Worker(
+                hostname=f"{self.id}@benchbeat",
+                queues=list(self.doorbells),
+                without_gossip=True,
+                without_mingle=True,
+                loglevel="WARNING",
+                quiet=True,
+            )
+            # Said at every reconnection, about a default of a later Celery, which asks for it to be shown.
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
             consumer.start()
+        return int(consumer.exitcode or 0)
+
+    def _forget_rings(self) -> None:
+        try:
+            with Bell(self.broker) as bell:
+                for queue in self.doorbells:
+                    bell.forget(queue)
+        except UnavailableError as error:
+            log.warning("%s", error)
 
     def _run_job(self, job_id: int) -> str:
         # The id only rings: the claim decides.
+        self._heard += 1
         return self.runner.run_one()
 
     def _register(self) -> None:
@@ -146,11 +182,10 @@ class Worker:
     def _say_goodbye(self) -> None:
         try:
             mark_stopped(self.database, self.id)
-            if self.batch_id is not None:
-                with Bell(self.broker) as bell:
-                    bell.forget(self.doorbells[0])
         except UnavailableError as error:
             log.warning("%s", error)
+        if self.batch_id is not None:
+            self._forget_rings()
 
     def _tick_until_ended(self) -> None:
         away: str | None = None
@@ -173,6 +208,7 @@ class Worker:
         mark_seen(self.database, self.id, job_id=current.id if current else None, loaded=self.runner.loaded)
         self.runner.release_idle(IDLE_SESSION_SECONDS)
         attempts = self.settings.max_attempts
+        self._listen(bell)
         if self.batch_id is None:
             reconcile(self.database, bell, max_attempts=attempts)
             return
@@ -183,7 +219,24 @@ class Worker:
         if not left and self.runner.current is None:
             self._end()
 
+    def _listen(self, bell: Bell) -> None:
+        """Start the consumer again where rings wait while nothing runs.
+
+        When Redis goes down at the wrong moment, Celery can't acknowledge its message and never takes another.
+        """
+        idle = self.runner.current is None and self._heard == self._heard_before
+        self._heard_before = self._heard
+        self._deaf_ticks = self._deaf_ticks + 1 if idle and any(bell.waiting(self.doorbells).values()) else 0
+        if self._deaf_ticks >= _DEAF_TICKS:
+            self._deaf_ticks = 0
+            log.warning("rings wait unheard; the consumer starts again")
+            self._stop_consumer()
+
     def _end(self) -> None:
+        self._leaving.set()
+        self._stop_consumer()
+
+    def _stop_consumer(self) -> None:
         from celery.worker import state
 
         state.should_stop = 0  # the consumer's loop looks at it after every poll

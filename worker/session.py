@@ -30,6 +30,7 @@ from bench.results import Environment, Measurement, Resolved
 from worker import convert, selfcheck, weights
 from worker.adapters import Loading, load
 from worker.adapters.text import TextAdapter
+from worker.causes import first_line
 from worker.device import Device, is_out_of_memory, pick
 from worker.device_lock import held
 from worker.facts import os_build, source_state
@@ -197,13 +198,14 @@ class Session:
 class _Throttled:
     """Passes progress on: every change of phase, and within a phase at most two a second."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, clock: Callable[[], float] = time.monotonic) -> None:
         self._emit = emit
+        self._clock = clock
         self._phase: str | None = None
         self._last = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if progress.phase == self._phase and now - self._last < PROGRESS_SECONDS:
             return
         self._phase, self._last = progress.phase, now
@@ -235,11 +237,11 @@ def _with_fallbacks(environment: Environment, fallbacks: Sequence[str]) -> Envir
 def _failure(order: Order, error: Exception, device: Device) -> Failed:
     """Return what an exception means for the job."""
     kind = _kind(error)
-    message = str(error) if isinstance(error, BenchbeatError) else f"{type(error).__name__}: {_first_line(error)}"
+    message = str(error) if isinstance(error, BenchbeatError) else f"{type(error).__name__}: {first_line(error)}"
     if kind == "memory" and not isinstance(error, BenchbeatError):
         message = (
             f"the memory of {device.device_name()} ({device.name}) is not enough for {order.model.name} "
-            f"in {order.spec.precision}: {_first_line(error)}"
+            f"in {order.spec.precision}: {first_line(error)}"
         )
     known = isinstance(error, BenchbeatError) and kind != "error"
     details = "" if known else "".join(traceback.format_exception(error))
@@ -254,11 +256,6 @@ def _kind(error: Exception) -> Kind:
     if isinstance(error, OutOfMemoryError) or is_out_of_memory(error):
         return "memory"
     return "error"
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no reason was given"
 
 
 def read_orders(descriptor: int, orders: "SimpleQueue[bytes]") -> None:

@@ -53,7 +53,16 @@ Check = Callable[[Progress | None], str | None]
 class SessionProcess:
     """A child process that holds a loaded model and measures one job after the other."""
 
-    def __init__(self, probe: Probe, *, home: Path, logs: Path, weights_root: Path | None) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        home: Path,
+        logs: Path,
+        weights_root: Path | None = None,
+        lock_dir: Path | None = None,
+        module: str = "worker.session",
+    ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self._log = logs / "session.log"
         self._events: queue.Queue[Event | None] = queue.Queue()
@@ -61,10 +70,12 @@ class SessionProcess:
         home.mkdir(parents=True, exist_ok=True)
         _rotate(self._log)
         reading, writing = os.pipe()
-        command = [sys.executable, "-P", "-m", "worker.session", "--events", str(writing), "--device", probe.device]
+        command = [sys.executable, "-P", "-m", module, "--events", str(writing), "--device", probe.device]
         command += ["--device-index", str(probe.device_index), "--home", str(home)]
         if weights_root is not None:
             command += ["--models-dir", str(weights_root)]
+        if lock_dir is not None:
+            command += ["--lock-dir", str(lock_dir)]
         try:
             with self._log.open("ab") as log:
                 # Never a fork: Metal does not survive one. A group of its own, so that no child of it outlives it.

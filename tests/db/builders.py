@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Table, func, insert, literal, select, update
+from sqlalchemy import Row, Table, delete, func, insert, literal, select, text, update
 
 from bench.catalog import ModelEntry
 from bench.results import Answer, Environment, Figures, Measurement, Resolved, Sample
@@ -37,7 +37,11 @@ QUALITY_SPEC = JobSpec(model="tiny", workload="facts", strategy="direct", temper
 SPEED_SPEC = JobSpec(model="tiny", workload="speed", prompt_tokens=32, new_tokens=8)
 
 ENVIRONMENT = Environment(
-    os_build="Linux 6.1", python_version="3.11", torch_version="2.13", transformers_version="5.23", benchbeat_version="1"
+    os_build="Linux 6.1",
+    python_version="3.11",
+    torch_version="2.13",
+    transformers_version="5.23",
+    benchbeat_version="1",
 )
 RESOLVED = Resolved(
     device="cpu",
@@ -78,7 +82,7 @@ BATCH = NewBatch(
 
 def new_job(spec: JobSpec = QUALITY_SPEC, **changes: Any) -> NewJob:
     """Return a job of 1,000 MiB for the queue `any.4`, with fields of NewJob changed."""
-    fields = {
+    fields: dict[str, Any] = {
         "spec": spec,
         "model_hash": MODEL_HASH,
         "workload_hash": SPEED_HASH if spec.is_speed else WORKLOAD_HASH,
@@ -167,15 +171,40 @@ def row_counts(database: Database, tables: Iterable[Table] = metadata.sorted_tab
         }
 
 
+def empty(database: Database) -> None:
+    """Delete every row of a PostgreSQL database, and count from 1 again."""
+    numbered = [
+        table.name for table in metadata.sorted_tables if "id" in table.c and table.c.id.type.python_type is int
+    ]
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+        for name in numbered:
+            connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), 1, false)"), {"name": name})
+
+
 def sample(iteration: int = 0, **changes: Any) -> Sample:
     """Return a timed call of half a second, with fields changed."""
-    fields = {"iteration": iteration, "batch_size": 1, "prompt_tokens": 32, "new_tokens": 8, "latency_seconds": 0.5}
+    fields: dict[str, Any] = {
+        "iteration": iteration,
+        "batch_size": 1,
+        "prompt_tokens": 32,
+        "new_tokens": 8,
+        "latency_seconds": 0.5,
+    }
     return Sample(**(fields | changes))
 
 
 def answer(item_id: str = "capital", text: str = "It is Paris.", **changes: Any) -> Answer:
     """Return a right answer, with fields changed."""
-    fields = {"extracted": "Paris", "score": 1.0, "prompt_tokens": 12, "new_tokens": 4, "finish": "stop", "sample": 0}
+    fields: dict[str, Any] = {
+        "extracted": "Paris",
+        "score": 1.0,
+        "prompt_tokens": 12,
+        "new_tokens": 4,
+        "finish": "stop",
+        "sample": 0,
+    }
     return Answer(**({"item_id": item_id, "text": text} | fields | changes))
 
 

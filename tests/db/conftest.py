@@ -1,15 +1,70 @@
-"""Fixtures of the database's tests."""
+"""An open database of a test's own, and a history, shared by a file's tests, that must be unchanged after them."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from db.engine import Database
+from tests.db.asking import everything, fill
+from tests.db.builders import empty
+from tests.services import PostgreSQLServer
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """Give an empty, upgraded database: once SQLite, once PostgreSQL."""
-    opened = Database(database_url)
+@pytest.fixture(scope="session")
+def shared_postgresql(postgresql_server: PostgreSQLServer, postgresql_template: str) -> Iterator[Database]:
+    """Give one PostgreSQL database for all: making one for each test would take most of the time."""
+    name = "benchbeat_shared"
+    postgresql_server.execute("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=postgresql_template)
+    opened = Database(postgresql_server.url(name))
     yield opened
     opened.dispose()
+    postgresql_server.execute("DROP DATABASE {name} WITH (FORCE)", name=name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Give an upgraded database without rows, whose schema stays as it is: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        opened = Database(request.getfixturevalue("sqlite_url"))
+        yield opened
+        opened.dispose()
+    else:
+        shared: Database = request.getfixturevalue("shared_postgresql")
+        empty(shared)
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def sqlite_history(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a SQLite history with one batch; it must be unchanged after the file's tests."""
+    path = tmp_path_factory.mktemp("attacked") / "history.db"
+    shutil.copyfile(sqlite_template, path)
+    url = f"sqlite:///{path}"
+    fill(url)
+    before = everything(url)
+    yield url
+    assert everything(url) == before
+
+
+@pytest.fixture(scope="module")
+def postgresql_history(postgresql_server: PostgreSQLServer, postgresql_template: str) -> Iterator[str]:
+    """Give the URL of a PostgreSQL history with one batch; it must be unchanged after the file's tests."""
+    name = "attacked"
+    postgresql_server.execute("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=postgresql_template)
+    try:
+        url = postgresql_server.url(name)
+        fill(url)
+        before = everything(url)
+        yield url
+        assert everything(url) == before
+    finally:
+        postgresql_server.execute("DROP DATABASE {name} WITH (FORCE)", name=name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history_url(request: pytest.FixtureRequest) -> str:
+    """Give the URL of such a history: once SQLite, once PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_history")
+    return url

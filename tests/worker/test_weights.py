@@ -20,7 +20,7 @@ GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
 
 
 def entry(source: str, **fields: Any) -> ModelEntry:
-    return ModelEntry(name="m", task="text", source=source, memory_gib={"float32": 1.0}, **fields)
+    return ModelEntry(name="m", task="text", source=source, precision="float32", memory_gib={"float32": 1.0}, **fields)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from bench.errors import ModelError
 from bench.spec import Attention, Precision
+from worker.causes import first_line
 from worker.device import Device, is_out_of_memory
 from worker.sampling import Decoding, samplers
 
@@ -75,7 +76,7 @@ class TextAdapter:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise ModelError(f"the model in {path} can't be loaded: {_first_line(error)}") from error
+            raise ModelError(f"the model in {path} can't be loaded: {first_line(error)}") from error
         # transformers fills missing tensors with random numbers and only warns.
         missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
         if missing:
@@ -208,8 +209,3 @@ def _unread_bytes(model: Any) -> int:
     if table is None or head is None or table.weight is head.weight:
         return 0
     return int(table.weight.numel() * table.weight.element_size())
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -1,11 +1,31 @@
-"""Where a key of a TOML file stands, which the parser does not keep."""
+"""Reading TOML files, and where a key of one stands, which the parser does not keep."""
 
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
+
+from bench.errors import InputError
 
 #: a table's name, part by part: ("models", "my-whisper"); () is the top of the file
 TablePath = tuple[str, ...]
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises InputError that names the file, and the line of a fault."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=str(file)) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError("this line is not UTF-8 text", where=f"{file}:{line}") from None
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror}", where=str(file)) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _not_toml(str(error), file, text) from None
 
 
 class Lines:
@@ -29,7 +49,11 @@ class Lines:
 
     def _find(self, key: str, table: TablePath, number: int) -> int | None:
         start, end = self._span(table, number)
-        if start is None:  # written as sweep = [{...}], models.NAME.source = "...", or NAME = {...}
+        if start is None:
+            inner = next((line for line, path in self._headers if path[: len(table)] == table != path), None)
+            if inner is not None and len(table) > 1:  # only a table within it has a header
+                return inner
+            # written as sweep = [{...}], models.NAME.source = "...", or NAME = {...}
             return self._find(table[-1], table[:-1], 0)
         pattern = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[.=]""")
         wanted = (*table, key)
@@ -65,3 +89,13 @@ def _header(line: str) -> TablePath:
         if isinstance(tables, list):
             tables = tables[0]
     return path
+
+
+def _not_toml(message: str, file: Path, text: str) -> InputError:
+    """Return the parser's complaint with the line in the place where all complaints have it."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if found is None:
+        return InputError(f"is no valid TOML: {message}", where=str(file))
+    line = found[1] or str(text.rstrip().count("\n") + 1)
+    column = f" at column {found[2]}" if found[2] else " at the end of the file"
+    return InputError(f"is no valid TOML: {message[: found.start()]}{column}", where=f"{file}:{line}")

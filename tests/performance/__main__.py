@@ -1,0 +1,5 @@
+"""The benchmarks of benchbeat itself: `make bench`, or `python -m tests.performance --help`."""
+
+from tests.performance.command import main
+
+main()

@@ -1,0 +1,94 @@
+"""The command: picks rows, measures them one after the other, prints the table."""
+
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from bench.errors import suggest
+from db.settings import load_settings
+from tests.performance import table
+from tests.performance.claiming import claim_rows
+from tests.performance.decoding import decode_rows
+from tests.performance.memory import memory_rows
+from tests.performance.results import Result
+from tests.performance.sessions import overhead_rows, second_job_rows
+from tests.performance.startup import dry_run_row, help_row, status_row
+from tests.performance.submitting import submit_command_row, submit_rows
+from tests.performance.world import QUICK, Sizes, World, new_world
+from tests.services import no_process_left
+
+Measure = Callable[[World], Iterator[Result]]
+
+ROWS: dict[str, Measure] = {
+    "help": help_row,
+    "status": status_row,
+    "dry-run": dry_run_row,
+    "memory": memory_rows,
+    "submit-sqlite": partial(submit_rows, kind="sqlite"),
+    "submit-postgresql": partial(submit_rows, kind="postgresql"),
+    "submit-command": submit_command_row,
+    "claim-sqlite": partial(claim_rows, kind="sqlite"),
+    "claim-postgresql": partial(claim_rows, kind="postgresql"),
+    "second-job": second_job_rows,
+    "overhead": overhead_rows,
+    "decode": decode_rows,
+}
+
+
+@click.command()
+@click.option("--only", "only", multiple=True, metavar="NAME", help="A row, or the beginning of several; repeatable.")
+@click.option("--list", "listed", is_flag=True, help="Name the rows and measure nothing.")
+@click.option("--quick", is_flag=True, help="Small sizes and a tiny model: sees that everything works, says little.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every reading.")
+@click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
+def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | None, markdown: bool) -> None:
+    """Measure what benchbeat itself costs, each row beside the bare thing in one run, in alternation.
+
+    A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval.
+    """
+    names = pick(only)
+    if listed:
+        for name in names:
+            click.echo(name)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    facts = table.head()
+    click.echo(table.head_in_words(facts) + "\n")
+    home = load_settings()[0].home
+    home.mkdir(parents=True, exist_ok=True)
+    # In the home, where a commit costs what it costs there, and where the weights are.
+    with tempfile.TemporaryDirectory(prefix="performance-", dir=home) as name:
+        folder = Path(name)
+        sizes, weights_home = (QUICK, folder) if quick else (Sizes(), home)
+        with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
+            results = measure(world, names)
+    table.print_table(results, "md" if markdown else "table")
+    click.echo(f"\n{table.verdict(results)}")
+    if json_file is not None:
+        table.write_json(json_file, facts, results)
+
+
+def pick(only: Sequence[str]) -> list[str]:
+    """Return the rows whose name begins with one of the given, all where none is given. Raises UsageError."""
+    for name in only:
+        if not any(row.startswith(name) for row in ROWS):
+            raise click.UsageError(f"there is no row {name!r}{suggest(name, ROWS)}")
+    return [row for row in ROWS if not only or row.startswith(tuple(only))]
+
+
+def measure(world: World, names: Sequence[str]) -> list[Result]:
+    """Measure rows, one after the other."""
+    results: list[Result] = []
+    for name in names:
+        click.echo(f"measuring {name} ...", err=True)
+        results += ROWS[name](world)
+    return results
+
+
+def _interrupt(number: int, frame: object) -> None:
+    sys.exit(128 + number)

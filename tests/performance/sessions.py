@@ -1,0 +1,165 @@
+"""The session process: how soon a job starts on a loaded model, and what a job costs besides measuring."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from bench.library import builtin_library
+from bench.spec import JobSpec, StopRule
+from bench.sweep import Block, Sweep, expand
+from db.engine import Database
+from db.jobs import Claimant
+from db.schema import ensure
+from db.settings import Settings
+from db.tables import run
+from db.workers import register_worker
+from scheduler.queues import queues_for
+from scheduler.submit import submit
+from tests.performance.results import AtMost, Result
+from tests.performance.world import MACHINE, World
+from worker.facts import Probe
+from worker.protocol import Finished, Locked, Order, Progress, Prompt
+from worker.runner import Runner
+from worker.supervise import SessionProcess, Stopped
+
+GOAL_MILLISECONDS = 50.0
+
+#: the phase that a session tells of right before its first call of `generate`
+_FIRST_CALL = "warming up"
+_JOB_SECONDS = 600.0
+
+
+def second_job_rows(world: World) -> Iterator[Result]:
+    """From the order that is written to the first call of `generate`, by the clock of the worker's main process.
+
+    Waiting for the device's lock is left out: others may measure on this machine meanwhile.
+    """
+    first, second, quality = [], [], []
+    for _ in range(world.sizes.sessions):
+        session = _WatchedSession(world.probe, world.new_home_with_model())
+        first.append(session.milliseconds_to_first_call(_speed_order(world, 1)))
+        second.append(session.milliseconds_to_first_call(_speed_order(world, 2)))
+        quality.append(session.milliseconds_to_first_call(_quality_order(world, 3), stop=True))
+        session.stop()
+    beside = "the first job, with start and load"
+    for what, figures in (("speed", second), ("quality, all 132 items", quality)):
+        yield Result(
+            row="second-job",
+            what=f"order to first generate on a loaded model: {what}",
+            unit="ms",
+            ours=tuple(figures),
+            goal=AtMost(GOAL_MILLISECONDS),
+            beside=beside,
+            theirs=tuple(first),
+        )
+
+
+class _WatchedSession(SessionProcess):
+    """A session that is asked when a job's first call began."""
+
+    def __init__(self, probe: Probe, home: Path) -> None:
+        self._ordered = time.perf_counter()
+        #: when the current job's first call began, and how long the job waited for the device
+        self._first_call: float | None = None
+        self._waited = 0.0
+        super().__init__(probe, home=home, logs=home / "logs", weights_root=None)
+
+    def milliseconds_to_first_call(self, order: Order, *, stop: bool = False) -> float:
+        """Run a job, or its beginning, and return how long its first call took to come.
+
+        That of the first job counts from the start of the process.
+        """
+        if order.job_id > 1:
+            self._ordered = time.perf_counter()
+        self._first_call = None
+
+        def check(progress: Progress | None) -> str | None:
+            return "shutdown" if stop and self._first_call is not None else None
+
+        outcome = self.measure(order, job_seconds=_JOB_SECONDS, check=check)
+        assert isinstance(outcome, Finished | Stopped), outcome
+        return (self._called() - self._ordered - self._waited) * 1000
+
+    def _called(self) -> float:
+        assert self._first_call is not None, "the session told of no first call"
+        return self._first_call
+
+    def _next(self, timeout_seconds: float) -> Any:
+        event = super()._next(timeout_seconds)
+        if isinstance(event, Locked):
+            self._waited = event.waited_seconds
+        elif isinstance(event, Progress) and event.phase == _FIRST_CALL and self._first_call is None:
+            self._first_call = time.perf_counter()
+        return event
+
+
+def _speed_order(world: World, number: int) -> Order:
+    tokens = world.sizes.tokens
+    stop = StopRule(min_iterations=1, max_iterations=1)
+    spec = JobSpec(model=world.model.name, workload="speed", prompt_tokens=tokens, new_tokens=2, stop=stop)
+    return Order(job_id=number, attempt=1, spec=spec, model=world.model)
+
+
+def _quality_order(world: World, number: int) -> Order:
+    library = builtin_library()
+    facts, strategy = library.workloads["facts"], library.strategies["few_shot"]
+    spec = JobSpec(model=world.model.name, workload="facts", strategy="few_shot", max_new_tokens=1, batch_size=4)
+    prompts = tuple(Prompt(item=item, messages=strategy.messages(facts, item.prompt)) for item in facts.items)
+    return Order(job_id=number, attempt=1, spec=spec, model=world.model, score=facts.score, prompts=prompts)
+
+
+def overhead_rows(world: World) -> Iterator[Result]:
+    """A worker's runner, from the claim to the committed run, on a loaded model and SQLite."""
+    home = world.new_home_with_model()
+    settings = Settings(home=home)
+    database = Database(settings.database)
+    ensure(database)
+    submit(database, _jobs(world))
+    runner = _runner(world.probe, settings, database)
+    try:
+        runner.run_one()
+        walls = [_wall_seconds(runner) for _ in range(world.sizes.jobs)]
+    finally:
+        runner.close()
+    with database.read() as connection:
+        spans = connection.execute(select(run.c.finished_at - run.c.started_at).order_by(run.c.id)).scalars().all()
+    database.dispose()
+    measuring = spans[1:]
+    yield Result(
+        row="overhead",
+        what="claim to committed run, less the measuring itself",
+        unit="ms",
+        ours=tuple((wall - span) * 1000 for wall, span in zip(walls, measuring, strict=True)),
+        beside="the measuring",
+        theirs=tuple(span * 1000 for span in measuring),
+    )
+
+
+def _runner(probe: Probe, settings: Settings, database: Database) -> Runner:
+    claimant = Claimant("bench", queues_for(probe.device, MACHINE, probe.memory_mib), probe.memory_mib)
+    facts = {"machine_id": MACHINE, "device": probe.device, "device_name": probe.device_name, "pid": 1, "version": "1"}
+    facts |= {"id": claimant.worker_id, "memory_mib": probe.memory_mib, "queues": claimant.queues, "batch_id": None}
+    register_worker(database, facts, {"id": MACHINE})
+    return Runner(settings, database, claimant, machine_id=MACHINE, probe=probe)
+
+
+def _wall_seconds(runner: Runner) -> float:
+    started = time.perf_counter()
+    said = runner.run_one()
+    assert said.endswith("done"), said
+    return time.perf_counter() - started
+
+
+def _jobs(world: World) -> Sweep:
+    jobs = world.sizes.jobs + 1
+    values = {
+        "model": world.model.name,
+        "workload": "speed",
+        "prompt_tokens": [16 + number for number in range(jobs)],
+        "new_tokens": max(2, world.sizes.tokens // 4),
+        "stop": {"min_iterations": 5, "max_iterations": 5},
+    }
+    return expand([Block(values, str)], world.library, name="overhead")

@@ -1,0 +1,144 @@
+"""The harness itself: its arithmetic, its table, and that every row can be measured. No time is asserted."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.statistics import median_interval
+from tests.performance import table
+from tests.performance.command import ROWS, main, measure
+from tests.performance.memory import heavy_imports
+from tests.performance.results import AtMost, NotSlower, RatioAtMost, Result, alternate
+from tests.performance.world import QUICK, World, new_world
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: rows that load a model
+_WITH_MODEL = ("memory", "second-job", "overhead", "decode")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Give a small world with a tiny model, shared by the tests."""
+    folder = tmp_path_factory.mktemp("world")
+    with new_world(QUICK, folder, weights_home=folder, tiny=True) as made:
+        yield made
+
+
+def _result(ours: tuple[float, ...], theirs: tuple[float, ...] = ()) -> Result:
+    return Result(row="row", what="work", unit="s", ours=ours, theirs=theirs)
+
+
+def test_pairs_come_in_the_order_a_b_b_a_after_the_warm_up() -> None:
+    called: list[str] = []
+
+    def call(name: str) -> int:
+        called.append(name)
+        return len(called)
+
+    pairs = alternate(lambda: call("a"), lambda: call("b"), 3, warm_up=2)
+    assert "".join(called) == "abab" + "abbaab"
+    assert pairs == [(5, 6), (8, 7), (9, 10)]
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=6, max_size=40))
+def test_ratio_is_that_of_the_pairs_and_lies_within_its_interval(pairs: list[tuple[float, float]]) -> None:
+    result = _result(tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+    assert result.ratios == tuple(a / b for a, b in pairs)
+    assert result.interval == median_interval(result.ratios)
+    assert result.ratio is not None
+    assert result.interval is not None
+    assert result.interval[0] <= result.ratio <= result.interval[1]
+
+
+@pytest.mark.parametrize(
+    ("result", "goal", "met"),
+    [
+        (_result((1, 2, 9)), AtMost(2), True),
+        (_result((1, 3, 9)), AtMost(2), False),
+        (_result((1.01, 1.02, 1.03), (1, 1, 1)), RatioAtMost(1.02), True),
+        (_result((1.01, 1.03, 1.03), (1, 1, 1)), RatioAtMost(1.02), False),
+        (_result((1,)), RatioAtMost(1.02), None),
+        (_result((2, 2, 2, 2, 2, 1), (1,) * 6), NotSlower(), True),
+        (_result((2, 2, 2, 2, 2, 1.5), (1,) * 6), NotSlower(), False),
+        (_result((0.5,) * 6, (1,) * 6), NotSlower(), True),
+        # Five pairs have no interval of 95 %.
+        (_result((2, 2, 2, 2, 2), (1,) * 5), NotSlower(), None),
+    ],
+)
+def test_goals(result: Result, goal: AtMost | RatioAtMost | NotSlower, met: bool | None) -> None:
+    assert goal.met(result) is met
+
+
+def test_table_and_json_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow = Result("slow", "work", "s", (2.0, 4.0, 3.0), AtMost(1), "the bare thing", (1.0, 1.0, 1.0))
+    count = Result("count", "modules", "", (0.0,), AtMost(0))
+    table.print_table([slow, count])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["row", "figure", "median"]
+    assert " ".join(lines[2].split()) == "slow work 3 s 2 to 4 3 the bare thing 1 s 3.000 - <= 1 s NO"
+    assert " ".join(lines[3].split()) == "count modules 0 0 to 0 1 - - - - <= 0 yes"
+    assert table.verdict([slow, count]) == "1 of 2 goals missed: slow (work)"
+    file = tmp_path / "bench.json"
+    table.write_json(file, table.head(), [slow, count])
+    written = json.loads(file.read_text())
+    assert written["processors"] >= 1
+    assert len(written["load_average"]) == 3
+    assert [entry["values"] for entry in written["results"]] == [[2.0, 4.0, 3.0], [0.0]]
+    assert [entry["ratio"] for entry in written["results"]] == [3.0, None]
+    assert [entry["met"] for entry in written["results"]] == [False, True]
+
+
+def test_heavy_imports_are_seen(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = "import torch.version, json" if "torch" in sys.modules else "import json"
+    with log.open("wb") as output:
+        subprocess.run([sys.executable, "-X", "importtime", "-c", program], check=True, stderr=output)
+    light = [line for line in log.read_text().splitlines() if "torch" not in line]
+    log.write_text("\n".join([*light, "a service's own line", "import time:       1 |          2 |   torch._C"]))
+    assert heavy_imports(log) == ["torch._C"]
+
+
+def test_names_pick_rows() -> None:
+    listed = CliRunner().invoke(main, ["--list", "--only", "claim", "--only", "help"])
+    assert listed.output.split() == ["help", "claim-sqlite", "claim-postgresql"]
+    unknown = CliRunner().invoke(main, ["--only", "stattus"])
+    assert unknown.exit_code == 2
+    assert "there is no row 'stattus'; did you mean 'status'?" in unknown.output
+
+
+def test_the_command_writes_its_table_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "tests.performance", "--quick", "--only", "help", "--json", str(file)]
+    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "nproc" in done.stdout
+    assert json.loads(file.read_text())["results"][0]["row"] == "help"
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in _WITH_MODEL])
+def test_row_is_measured(world: World, row: str) -> None:
+    _check(measure(world, [row]), row)
+
+
+@pytest.mark.parametrize("row", _WITH_MODEL)
+def test_row_with_a_model_is_measured(world: World, row: str) -> None:
+    _check(measure(world, [row]), row)
+
+
+def _check(results: list[Result], row: str) -> None:
+    assert results
+    for result in results:
+        assert result.row in (row, "noise")
+        assert len(result.ours) >= 1
+        assert not result.theirs or len(result.theirs) == len(result.ours)
+        # A tiny model's whole answer may take no longer than its first token.
+        assert all(figure > 0 for figure in result.ours) or "reported" in result.what or not result.unit
+    table.print_table(results)

@@ -1,0 +1,201 @@
+"""Beat, as a process: it ticks, outlives outages of Redis and of the database, and ends when it is told to."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from db.engine import Database
+from db.settings import Settings
+from scheduler.app import make_app
+from scheduler.beat import ReconcilingScheduler
+from scheduler.broker import find_server_binary
+from scheduler.ring import Bell
+from tests.commands import run_command, start_command
+from tests.db.builders import add_jobs, add_worker, claimed_by, let_lease_run_out, states
+from tests.services import PostgreSQLServer, RedisServer, stop_process
+from tests.waiting import wait_until
+
+TICK_SECONDS = "0.1"
+
+
+class Beat:
+    """A beat process and what it wrote."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        """All that it wrote."""
+        return self._log.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it wrote a text."""
+        wait_until(lambda: text in self.said or self.process.poll() is not None, f"beat says {text!r}", 60)
+        assert text in self.said, self.said
+
+
+@contextmanager
+def running_beat(folder: Path, database_url: str, broker_url: str) -> Iterator[Beat]:
+    """Run `benchbeat beat`, once it ticks."""
+    path = folder / "beat.log"
+    settings = {
+        "BENCHBEAT_DATABASE_URL": database_url,
+        "BENCHBEAT_BROKER_URL": broker_url,
+        "BENCHBEAT_TICK_SECONDS": TICK_SECONDS,
+    }
+    with path.open("wb") as log:
+        process = start_command("beat", log=log, **settings)
+    try:
+        beat = Beat(process, path)
+        beat.wait_for("beat looks after")
+        yield beat
+    finally:
+        stop_process(process, signal.SIGKILL)
+
+
+def rings(broker_url: str, queue: str = "any.4") -> int | None:
+    """Return how many rings wait, or None where Redis does not answer."""
+    with Redis.from_url(broker_url, socket_timeout=0.5) as client:
+        try:
+            return int(client.llen(queue))
+        except RedisError:
+            return None
+
+
+@contextmanager
+def redis_on(port: int, folder: Path) -> Iterator[None]:
+    """Run a Redis on a port that another one had."""
+    binary = find_server_binary()
+    assert binary is not None
+    arguments = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: rings(f"redis://127.0.0.1:{port}/0") is not None, "Redis answers")
+        yield
+    finally:
+        stop_process(process)
+
+
+@contextmanager
+def frozen(server: RedisServer) -> Iterator[None]:
+    """Stop a server's process for a while."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def test_beat_rings_and_takes_back_what_was_lost(
+    home: Path, database: Database, broker_url: str, tmp_path: Path
+) -> None:
+    lost = add_jobs(database)
+    claimed_by(database, add_worker(database))
+    let_lease_run_out(database, lost[0])
+    with running_beat(tmp_path, database.url, broker_url) as beat:
+        wait_until(lambda: rings(broker_url) == 1, "the lost job is rung for")
+        assert states(database, lost) == ["queued"]
+        beat.wait_for(f"job {lost[0]}: its worker was lost; it is queued now")
+        with Redis.from_url(broker_url) as client:
+            client.flushall()
+        wait_until(lambda: rings(broker_url) == 1, "an emptied Redis is filled again")
+        add_jobs(database, 2)
+        wait_until(lambda: rings(broker_url) == 3, "new jobs are rung for")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_beat_ends_soon_and_quietly(
+    home: Path, sqlite_url: str, broker_url: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    with running_beat(tmp_path, sqlite_url, broker_url) as beat:
+        began = time.monotonic()
+        beat.process.send_signal(number)
+        assert beat.process.wait(timeout=20) == 0
+        assert time.monotonic() - began < 5
+        assert len(beat.said.splitlines()) == 1
+
+
+def test_beat_ends_soon_though_redis_is_frozen(
+    home: Path, sqlite_url: str, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    database = Database(sqlite_url)
+    add_jobs(database)
+    database.dispose()
+    with running_beat(tmp_path, sqlite_url, own_redis.url) as beat:
+        wait_until(lambda: rings(own_redis.url) == 1, "beat ticks")
+        with frozen(own_redis):
+            beat.wait_for("does not answer")
+            began = time.monotonic()
+            beat.process.terminate()
+            assert beat.process.wait(timeout=20) == 0
+            assert time.monotonic() - began < 8
+            assert "Traceback" not in beat.said
+
+
+def test_beat_outlives_a_redis_that_is_killed_and_says_so_once(
+    home: Path, sqlite_url: str, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    database = Database(sqlite_url)
+    add_jobs(database)
+    with running_beat(tmp_path, sqlite_url, own_redis.url) as beat:
+        wait_until(lambda: rings(own_redis.url) == 1, "beat ticks")
+        os.kill(own_redis.pid, signal.SIGKILL)
+        beat.wait_for("does not answer (Connection refused); trying again every 0.1 s")
+        with redis_on(own_redis.port, tmp_path):
+            wait_until(lambda: rings(own_redis.url) == 1, "the new Redis is rung")
+            beat.wait_for("Database and Redis answer again")
+        assert beat.said.count("Connection refused") == 1
+        assert "Traceback" not in beat.said
+    database.dispose()
+
+
+def test_beat_outlives_a_database_that_goes_away(
+    home: Path, postgresql_server: PostgreSQLServer, postgresql_url: str, broker_url: str, tmp_path: Path
+) -> None:
+    name = postgresql_url.partition("?")[0].rpartition("/")[2]
+    database = Database(postgresql_url)
+    with running_beat(tmp_path, postgresql_url, broker_url) as beat:
+        postgresql_server.execute("ALTER DATABASE {name} ALLOW_CONNECTIONS false", name=name)
+        postgresql_server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'benchbeat\\_%'"
+        )
+        beat.wait_for("can't be used")
+        postgresql_server.execute("ALTER DATABASE {name} ALLOW_CONNECTIONS true", name=name)
+        beat.wait_for("Database and Redis answer again")
+        add_jobs(database)
+        wait_until(lambda: rings(broker_url) == 1, "a job is rung for")
+        assert "Traceback" not in beat.said
+    database.dispose()
+
+
+def test_beat_refuses_to_start_without_redis(home: Path, sqlite_url: str, tmp_path: Path) -> None:
+    done = run_command("beat", BENCHBEAT_DATABASE_URL=sqlite_url, BENCHBEAT_BROKER_URL="redis://:sesame@127.0.0.1:1/0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: Redis at redis://127.0.0.1:1/0 can't be reached (Connection refused). "
+        "Start one with `redis-server`, or unset BENCHBEAT_BROKER_URL to use the embedded one.\n"
+    )
+
+
+def test_a_tick_that_fails_for_a_reason_of_its_own_is_logged_and_beat_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("scheduler.beat.reconcile", fail)
+    nowhere, settings = "redis://127.0.0.1:1/0", Settings(home=tmp_path, tick_seconds=7)
+    database = Database(f"sqlite:///{tmp_path}/none.db")
+    scheduler = ReconcilingScheduler(make_app(nowhere), database=database, bell=Bell(nowhere), settings=settings)
+    assert scheduler.tick() == 7
+    assert "a tick failed" in caplog.text
