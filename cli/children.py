@@ -83,6 +83,6 @@ def _alive(file: Path) -> tuple[psutil.Process | None, str]:
         process = psutil.Process(noted["pid"])
         if abs(process.create_time() - noted["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE:
             return process, str(noted["what"])
-    except (OSError, ValueError, KeyError, psutil.Error):
-        pass
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        pass  # a note that was cut off, or a process that ended
     return None, ""

@@ -57,9 +57,10 @@ def cancel(state: State, job: tuple[int, ...], batch: int | None) -> None:
             batch_status(connection, batch)
             ids += [each.id for each in jobs_of_batch(connection, batch, ("queued", "running"))]
         queued, running = cancel_jobs(connection, ids)
-    click.echo(f"{queued} cancelled" + (f", {running} running being stopped" if running else ""))
     if not queued and not running:
-        click.echo("nothing was left to cancel", err=True)
+        click.echo("nothing was left to cancel")
+        return
+    click.echo(f"{queued} cancelled" + (f", {running} running being stopped" if running else ""))
 
 
 @click.command(short_help="Measure failed or cancelled jobs once more.")

@@ -31,6 +31,10 @@ COMMANDS = {
 }
 
 
+class _ReaderGoneError(Exception):
+    """The reader of our output (head, less) has seen enough."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module when it is used; --help needs its one line only."""
 
@@ -53,6 +57,15 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"there is no command {args[0]!r}{suggest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Click would make exit code 1 of a reader that has seen enough."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands without importing them."""
@@ -102,8 +115,7 @@ def _run(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         return 130
-    except BrokenPipeError:
-        # The reader of the pipe (head, less) has seen enough.
+    except _ReaderGoneError:
         _close_quietly()
         return 0
     except BenchbeatError as error:

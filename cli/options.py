@@ -123,5 +123,5 @@ def say_sweep(sweep: "Sweep") -> str:
     line = f"{sweep.name}: {len(sweep.specs):,} {'job' if len(sweep.specs) == 1 else 'jobs'}"
     line += f" ({models} {'model' if models == 1 else 'models'}, {workloads} workload{'' if workloads == 1 else 's'})"
     if sweep.duplicates:
-        line += f"; {sweep.duplicates:,} duplicates dropped"
+        line += f"; {sweep.duplicates:,} {'duplicate' if sweep.duplicates == 1 else 'duplicates'} dropped"
     return line

@@ -14,6 +14,7 @@ from db.claims import Claimed as Claimed
 from db.claims import claim as claim
 from db.engine import Database, now
 from db.tables import attempt as attempt_table
+from db.tables import in_state
 from db.tables import job as job_table
 from db.text import storable
 
@@ -174,7 +175,7 @@ def expire_leases(connection: Connection, max_attempts: int) -> list[Expired]:
     """Take back every job whose lease ran out: to the queue, or `failed` after `max_attempts`."""
     lost = "The worker was lost while it ran the job"
     spent = job_table.c.failures + 1 >= max_attempts
-    ran_out = and_(job_table.c.state == "running", job_table.c.lease_until < now())
+    ran_out = and_(in_state("running"), job_table.c.lease_until < now())
     # A row that somebody writes to at this moment waits for the next tick: two that wait for each other would not end.
     free = select(job_table.c.id).where(ran_out).with_for_update(skip_locked=True)
     rows = connection.execute(
@@ -197,7 +198,7 @@ def expire_leases(connection: Connection, max_attempts: int) -> list[Expired]:
 
 def has_expired_leases(connection: Connection) -> bool:
     """Whether `expire_leases` has something to do; reading takes no write lock."""
-    query = select(job_table.c.id).where(job_table.c.state == "running", job_table.c.lease_until < now()).limit(1)
+    query = select(job_table.c.id).where(in_state("running"), job_table.c.lease_until < now()).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -225,19 +226,19 @@ def cancel_jobs(connection: Connection, job_ids: list[int]) -> tuple[int, int]:
 
 def queued_counts(connection: Connection) -> dict[str, int]:
     """Return the number of queued jobs by queue."""
-    counts = select(job_table.c.queue, func.count().label("jobs")).where(job_table.c.state == "queued")
+    counts = select(job_table.c.queue, func.count().label("jobs")).where(in_state("queued"))
     return {row.queue: row.jobs for row in connection.execute(counts.group_by(job_table.c.queue))}
 
 
 def next_queued(connection: Connection, queue: str, limit: int) -> list[int]:
     """Return the ids of the jobs of a queue that come first."""
-    query = select(job_table.c.id).where(job_table.c.state == "queued", job_table.c.queue == queue)
+    query = select(job_table.c.id).where(in_state("queued"), job_table.c.queue == queue)
     return list(connection.execute(query.order_by(job_table.c.priority.desc(), job_table.c.id).limit(limit)).scalars())
 
 
 def next_queued_in_batch(connection: Connection, batch_id: int, limit: int) -> list[int]:
     """Return the ids of a batch's queued jobs that come first."""
-    query = select(job_table.c.id).where(job_table.c.state == "queued", job_table.c.batch_id == batch_id)
+    query = select(job_table.c.id).where(in_state("queued"), job_table.c.batch_id == batch_id)
     return list(connection.execute(query.order_by(job_table.c.priority.desc(), job_table.c.id).limit(limit)).scalars())
 
 

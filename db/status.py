@@ -13,6 +13,7 @@ from bench.errors import InputError
 from bench.spec import JobSpec, describe
 from db.tables import attempt as attempt_table
 from db.tables import batch as batch_table
+from db.tables import in_state
 from db.tables import job as job_table
 from db.tables import run as run_table
 from db.workers import WorkerRow
@@ -127,7 +128,7 @@ def job_status(connection: Connection, job_id: int) -> JobStatus:
 
 def running_jobs(connection: Connection) -> list[JobStatus]:
     """Return the jobs that run."""
-    query = _jobs().where(job_table.c.state == "running").order_by(job_table.c.id)
+    query = _jobs().where(in_state("running")).order_by(job_table.c.id)
     return [JobStatus.from_row(row) for row in connection.execute(query)]
 
 
@@ -139,7 +140,7 @@ def attempts_of(connection: Connection, job_id: int) -> list[Any]:
 
 def waiting_in_vain(connection: Connection, workers: list[WorkerRow], batch_id: int | None = None) -> list[Waiting]:
     """Return the queued jobs that no live worker can take, with the reason in words."""
-    conditions: list[ColumnElement[bool]] = [job_table.c.state == "queued"]
+    conditions: list[ColumnElement[bool]] = [in_state("queued")]
     if batch_id is not None:
         conditions.append(job_table.c.batch_id == batch_id)
     groups = connection.execute(

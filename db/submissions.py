@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import JSON, Connection, bindparam, insert, select, text
 
 from bench.catalog import ModelEntry
 from bench.spec import JobSpec
@@ -13,6 +13,9 @@ from db.engine import now
 from db.runs import insert_new
 from db.tables import batch, item, job, model, strategy, workload
 from db.text import storable
+
+#: jobs that one statement writes, which bounds its memory
+_ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,16 @@ def insert_jobs(connection: Connection, batch_id: int, priority: int, jobs: list
     """Queue jobs in a batch."""
     queued_at = connection.execute(select(now())).scalar_one()
     shared = {"batch_id": batch_id, "priority": priority, "state": "queued", "queued_at": queued_at}
-    connection.execute(insert(job), [shared | _columns(each) for each in jobs])
+    rows = [shared | _columns(each) for each in jobs]
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(job), rows)
+        return
+    # One statement for many rows: the driver's executemany takes four times as long.
+    names = ", ".join(rows[0])
+    unfolding = text(f"INSERT INTO job ({names}) SELECT {names} FROM json_populate_recordset(NULL::job, :rows)")
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = bindparam("rows", rows[start : start + _ROWS_AT_ONCE], JSON)
+        connection.execute(unfolding.bindparams(part))
 
 
 def _columns(new: NewJob) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
     Index,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal,
     text,
 )
 
@@ -183,6 +185,13 @@ Index(
     postgresql_where=text("state = 'running'"),
     sqlite_where=text("state = 'running'"),
 )
+
+
+def in_state(state: str) -> ColumnElement[bool]:
+    """Return the condition that a job is in a state."""
+    # Written out in the statement: SQLite does not take a partial index for a parameter's sake.
+    return job.c.state == literal(state, literal_execute=True)
+
 
 attempt = Table(
     "attempt",

@@ -44,7 +44,7 @@ class ReconcilingScheduler(Scheduler):  # type: ignore[misc]
             for job in done.expired:
                 log.warning("job %d: its worker was lost; it is %s now", job.job_id, job.state)
             if done.rung:
-                log.info("rang for %d jobs", done.rung)
+                log.info("rang for %d %s", done.rung, "job" if done.rung == 1 else "jobs")
         return self._settings.tick_seconds
 
 

@@ -39,8 +39,9 @@ def _read(file: Path) -> str | None:
 
 def _make(file: Path) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
-    partial.write_text(str(uuid.uuid4()) + "\n", encoding="ascii")
+    made = str(uuid.uuid4())
+    partial = file.with_name(f"{file.name}.{made}")
+    partial.write_text(made + "\n", encoding="ascii")
     try:
         os.link(partial, file)  # unlike a rename, this never replaces the id that another process just made
     except FileExistsError:

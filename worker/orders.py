@@ -2,16 +2,21 @@
 
 import json
 from functools import lru_cache
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 
-from bench.catalog import ModelEntry
+from bench.catalog import ModelEntry, explain
+from bench.errors import InputError
 from bench.templates import fill
 from bench.workloads import Item, Workload
 from db.engine import Database
 from db.jobs import Claimed
 from db.tables import item, model, strategy, workload
 from worker.protocol import Order, Prompt
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 #: what is kept of earlier jobs' entries, by hash
 _KEPT = 64
@@ -27,7 +32,7 @@ class OrderMaker:
         self._template = lru_cache(_KEPT)(self._read_template)
 
     def order(self, job: Claimed) -> Order:
-        """Return the order of a job."""
+        """Return the order of a job. Raises InputError where a newer benchbeat wrote what it refers to."""
         spec = job.spec
         asked = self._workload(job.workload_hash)
         prompts: tuple[Prompt, ...] = ()
@@ -48,18 +53,26 @@ class OrderMaker:
     def _read_model(self, key: str) -> ModelEntry:
         with self._database.read() as connection:
             entry = connection.execute(select(model.c.entry).where(model.c.hash == key)).scalar_one()
-        return ModelEntry.model_validate_json(entry)
+        return _read(ModelEntry, entry)
 
     def _read_workload(self, key: str) -> Workload:
         with self._database.read() as connection:
             definition = connection.execute(select(workload.c.definition).where(workload.c.hash == key)).scalar_one()
             query = select(item.c.body).where(item.c.workload_hash == key).order_by(item.c.position)
             bodies = connection.execute(query).scalars().all()
-        items = tuple(Item.model_validate_json(body) for body in bodies)
-        return Workload.model_validate_json(definition).model_copy(update={"items": items})
+        items = tuple(_read(Item, body) for body in bodies)
+        return _read(Workload, definition).model_copy(update={"items": items})
 
     def _read_template(self, key: str) -> list[dict[str, str]]:
         with self._database.read() as connection:
             definition = connection.execute(select(strategy.c.definition).where(strategy.c.hash == key)).scalar_one()
         template: list[dict[str, str]] = json.loads(definition)
         return template
+
+
+def _read(kind: type[_Model], text: str) -> _Model:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        fault = explain(error, kind)
+        raise InputError(f"The worker's benchbeat can't read its {kind.__name__} ({fault}); upgrade it") from error

@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event as Flag
 from threading import RLock
 
@@ -25,6 +26,7 @@ from db.jobs import (
 from db.runs import store_measurement
 from db.settings import Settings
 from scheduler.queues import queue_of
+from worker.causes import first_line
 from worker.facts import Probe
 from worker.orders import OrderMaker
 from worker.protocol import Failed, Finished, Order, Progress
@@ -129,16 +131,8 @@ class Runner:
         """Store the results that were measured but not stored. Raises UnavailableError where the database is away."""
         with self._one_at_a_time:
             for path, spooled in self.spool.waiting():
-                if spooled.database != self.database.safe_url:
-                    continue
-                measured = spooled.measurement
-                run_id = store_measurement(self.database, spooled.job_id, spooled.attempt, spooled.machine_id, measured)
-                if run_id is None:
-                    self.spool.set_aside(path)
-                    log.warning("job %d: attempt %d came too late and is kept aside", spooled.job_id, spooled.attempt)
-                else:
-                    path.unlink(missing_ok=True)
-                    log.info("job %d done (run %d)", spooled.job_id, run_id)
+                if spooled.database == self.database.safe_url:
+                    log.info("%s", self._store(spooled, path))
 
     def _claim(self) -> Claimed | None:
         overdue = self._turn.claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1
@@ -161,9 +155,11 @@ class Runner:
             outcome: Outcome = session.measure(
                 self._order(job), job_seconds=self.settings.job_seconds, check=_Heartbeat(self, job)
             )
-        except (BenchbeatError, OSError) as error:
+        except Exception as error:
             # Whatever kept it from starting is no reason to strand the job until its lease ends.
-            outcome = Failed(job_id=job.id, attempt=job.attempt, kind="error", message=str(error))
+            log.debug("job %d could not be started", job.id, exc_info=True)
+            said = str(error) if isinstance(error, BenchbeatError) else f"{type(error).__name__}: {first_line(error)}"
+            outcome = Failed(job_id=job.id, attempt=job.attempt, kind="error", message=said)
         try:
             said = self._settle(job, outcome)
         except UnavailableError as error:
@@ -201,7 +197,7 @@ class Runner:
     def _settle(self, job: Claimed, outcome: Outcome) -> str:
         """Write how an attempt ended. Raises UnavailableError where the database is away."""
         if isinstance(outcome, Finished):
-            return self._store(job, outcome)
+            return self._finish(job, outcome)
         if isinstance(outcome, Stopped) and outcome.reason != "timeout":
             return self._settle_stopped(job, outcome.reason)
         if isinstance(outcome, Failed) and outcome.kind == "memory":
@@ -244,7 +240,7 @@ class Runner:
         requeue_elsewhere(self.database, job.id, job.attempt, error=error, queue=queue, memory_mib=needed)
         return f"job {job.id} waits for a larger device: {outcome.message}"
 
-    def _store(self, job: Claimed, finished: Finished) -> str:
+    def _finish(self, job: Claimed, finished: Finished) -> str:
         result = Spooled(
             job_id=job.id,
             attempt=job.attempt,
@@ -258,14 +254,28 @@ class Runner:
             # A full disk holds no spool; the database may lie on another one.
             log.warning("job %d: the spool can't be written (%s)", job.id, error)
             path = None
-        run_id = store_measurement(self.database, job.id, job.attempt, self.machine_id, finished.measurement)
-        if run_id is None:
+        return self._store(result, path)
+
+    def _store(self, result: Spooled, path: Path | None) -> str:
+        """Store a result, and its file in the spool no more. Raises UnavailableError where the database is away."""
+        job_id, attempt = result.job_id, result.attempt
+        try:
+            run_id = store_measurement(self.database, job_id, attempt, result.machine_id, result.measurement)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            # The next try would end the same, and keep everything behind it from being stored.
+            log.exception("job %d: its result can't be stored", job_id)
             if path is not None:
-                self.spool.set_aside(path)
-            return f"job {job.id}: attempt {job.attempt} came too late"
-        if path is not None:
-            path.unlink(missing_ok=True)
-        return f"job {job.id} done"
+                self.spool.set_broken(path)
+            reason = f"Its result can't be stored ({type(error).__name__}: {first_line(error)})"
+            fail_job(self.database, job_id, attempt, error=reason, max_attempts=self.settings.max_attempts)
+            return f"job {job_id}: {reason}"
+        if path is not None and run_id is None:
+            self.spool.set_aside(path)
+        elif path is not None:
+            self.spool.remove(path)
+        return f"job {job_id} done" if run_id is not None else f"job {job_id}: attempt {attempt} came too late"
 
 
 class _Heartbeat:

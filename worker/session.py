@@ -139,12 +139,7 @@ class Session:
     def _load(self, order: Order, found: Weights, report: "_Throttled") -> float | None:
         """Load the model unless it is loaded; return the seconds that loading took."""
         loading = Loading.of(order.spec)
-        loaded = self._loaded
-        if loaded and (loaded.source, loaded.weights.revision, loaded.loading) == (
-            order.model.source,
-            found.revision,
-            loading,
-        ):
+        if self._is_loaded(order.model.source, found.revision, loading):
             return None
         report(Progress(phase="loading"))
         self._unload()
@@ -159,6 +154,14 @@ class Session:
         seconds = time.perf_counter() - started
         self._loaded = Loaded(order.model.source, found, loading, adapter)
         return seconds
+
+    def _is_loaded(self, source: str, revision: str, loading: Loading) -> bool:
+        loaded = self._loaded
+        return loaded is not None and (loaded.source, loaded.weights.revision, loaded.loading) == (
+            source,
+            revision,
+            loading,
+        )
 
     def _unload(self) -> None:
         """Give the memory of the loaded model back."""

@@ -1,5 +1,6 @@
 """The spool: a result lies here from the moment it is measured until it is in the database."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +33,9 @@ class Spool:
     def write(self, result: Spooled) -> Path:
         """Write a result so that it survives a crash at any moment. Raises OSError where the disk is full."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{result.job_id}.{result.attempt}.json"
+        # Histories that take turns in a home count their jobs alike: one must not overwrite what another one waits for.
+        history = hashlib.sha256(result.database.encode()).hexdigest()[:8]
+        path = self.folder / f"{result.job_id}.{result.attempt}.{history}.json"
         partial = path.with_suffix(".partial")
         try:
             with partial.open("w", encoding="utf-8") as file:
@@ -48,18 +51,42 @@ class Spool:
 
     def waiting(self) -> Iterator[tuple[Path, Spooled]]:
         """Yield the results that wait, the oldest first; one that can't be read is set aside as `.broken`."""
-        with suppress(FileNotFoundError):
-            for path in sorted(self.folder.glob("*.json"), key=lambda each: each.stat().st_mtime):
-                try:
-                    yield path, Spooled.model_validate_json(path.read_bytes())
-                except (ValidationError, OSError):
-                    path.rename(path.with_suffix(".broken"))
+        for path in sorted(self.folder.glob("*.json"), key=_written_at):
+            result = self._read(path)
+            if result is not None:
+                yield path, result
+
+    def remove(self, path: Path) -> None:
+        """Forget a result that is in the database."""
+        path.unlink(missing_ok=True)
 
     def set_aside(self, path: Path) -> None:
         """Keep a result that came too late: another attempt holds or finished its job."""
         kept = self.folder / "superseded"
         kept.mkdir(exist_ok=True)
-        path.rename(kept / path.name)
+        with suppress(FileNotFoundError):
+            path.rename(kept / path.name)
+
+    def set_broken(self, path: Path) -> None:
+        """Keep a result that can't be read or stored, out of the way of the others."""
+        with suppress(FileNotFoundError):
+            path.rename(path.with_suffix(".broken"))
+
+    def _read(self, path: Path) -> Spooled | None:
+        try:
+            return Spooled.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            # Workers of one home share the spool: another one stored the result meanwhile.
+            return None
+        except (ValidationError, OSError):
+            self.set_broken(path)
+            return None
+
+
+def _written_at(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO
+from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -66,6 +66,8 @@ class SessionProcess:
         self.id = uuid.uuid4().hex[:12]
         self._log = logs / "session.log"
         self._events: queue.Queue[Event | None] = queue.Queue()
+        self._sending: Thread | None = None
+        self._stopped = False
         logs.mkdir(parents=True, exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
         _rotate(self._log)
@@ -106,12 +108,10 @@ class SessionProcess:
     def measure(self, order: Order, *, job_seconds: float, check: Check) -> Outcome:
         """Send an order and wait for its end. The time limit counts from the moment the device is locked."""
         self._log_offset = self._log.stat().st_size if self._log.exists() else 0
-        try:
-            stdin = self._stdin()
-            stdin.write(order.model_dump_json().encode() + b"\n")
-            stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return self._crashed()
+        # In a thread: a session that hangs, or still imports torch, reads nothing, and an order may fill the pipe.
+        line = order.model_dump_json().encode() + b"\n"
+        self._sending = Thread(target=self._send, args=(line,), name="session-order", daemon=True)
+        self._sending.start()
         return self._follow(order, job_seconds, check)
 
     def stderr_tail(self) -> str:
@@ -124,14 +124,19 @@ class SessionProcess:
 
     def stop(self, grace_seconds: float = 2.0) -> None:
         """End the process: TERM to its group, KILL to what is left after the grace."""
+        if self._stopped:
+            return  # the group's number may be another one's by now
         if self.alive:
-            with suppress(BrokenPipeError, OSError):
-                self._stdin().close()
+            self._close_stdin()
             self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_seconds)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        if self._sending is not None:
+            self._sending.join(1.0)
+        self._close_stdin()
+        self._stopped = True
 
     def _follow(self, order: Order, job_seconds: float, check: Check) -> Outcome:
         deadline: float | None = None
@@ -145,10 +150,7 @@ class SessionProcess:
                 deadline = time.monotonic() + job_seconds
             elif isinstance(event, Progress):
                 progress = event
-            elif isinstance(event, Finished | Failed) and (event.job_id, event.attempt) == (
-                order.job_id,
-                order.attempt,
-            ):
+            elif isinstance(event, Finished | Failed) and _answers(event, order):
                 return event
             if time.monotonic() < next_look:
                 continue
@@ -186,10 +188,26 @@ class SessionProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _stdin(self) -> "BinaryIO":
-        if self._process.stdin is None:
-            raise ValueError("the session has no standard input")
-        return self._process.stdin  # type: ignore[return-value]
+    def _send(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):  # the session is gone, as the end of its events tells
+            self._stdin.write(line)
+            self._stdin.flush()
+
+    def _close_stdin(self) -> None:
+        # Closing waits for whoever writes, and that one for a session that may not read.
+        if self._sending is None or not self._sending.is_alive():
+            with suppress(OSError):
+                self._stdin.close()
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+
+def _answers(event: Finished | Failed, order: Order) -> bool:
+    """Whether an event is about an order. One that the session could not read has no number."""
+    return (event.job_id, event.attempt) in ((order.job_id, order.attempt), (0, 0))
 
 
 class _Ended:

@@ -154,8 +154,8 @@ def test_beat_outlives_a_redis_that_is_killed_and_says_so_once(
         with redis_on(own_redis.port, tmp_path):
             wait_until(lambda: rings(own_redis.url) == 1, "the new Redis is rung")
             beat.wait_for("Database and Redis answer again")
-        assert beat.said.count("Connection refused") == 1
-        assert "Traceback" not in beat.said
+            assert beat.said.count("Connection refused") == 1
+            assert "Traceback" not in beat.said
     database.dispose()
 
 

@@ -132,7 +132,7 @@ class Stack:
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(process.pid).children():
                 if "worker.session" in child.cmdline():
-                    return child.pid
+                    return int(child.pid)
         return None
 
     def processes(self) -> list[str]:

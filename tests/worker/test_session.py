@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -393,6 +394,40 @@ def test_a_loaded_model_from_the_hub_is_not_looked_up_again(
     finished = [event for event in emitted if isinstance(event, Finished)]
     assert [event.measurement.resolved.revision for event in finished] == ["c" * 40] * 2
     assert fetched == ["org/name"]
+
+
+def test_the_last_model_is_gone_before_the_next_is_loaded(
+    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    gone: list[bool] = []
+    load = module.load
+
+    def watch(*arguments: Any) -> Any:
+        gone.append(all(reference() is None for reference in made))
+        adapter = load(*arguments)
+        made.append(weakref.ref(adapter._model))
+        return adapter
+
+    monkeypatch.setattr(module, "load", watch)
+    session = _session(tmp_path, [])
+    for job_id, attention in enumerate(["sdpa", "eager", "sdpa"]):
+        session.run(speed(qwen, job_id, attention=attention))
+    assert gone == [True, True, True]
+
+
+def test_a_model_that_did_not_fit_is_gone(tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def fail(adapter: Any, *arguments: Any) -> Any:
+        made.append(weakref.ref(adapter._model))
+        raise MemoryError
+
+    monkeypatch.setattr(module, "measure_speed", fail)
+    emitted: list[Event] = []
+    _session(tmp_path, emitted).run(speed(qwen))
+    assert isinstance(emitted[-1], Failed)
+    assert made[0]() is None
 
 
 def test_progress_is_told_twice_a_second_and_at_every_new_phase() -> None:

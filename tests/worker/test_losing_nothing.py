@@ -1,0 +1,194 @@
+"""Faults against real processes: every accepted job is done, by one run, and its attempts explain how.
+
+One worker serves the tests of a database, one after the other, except where it is what gets killed.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from db.schema import upgrade
+from tests.services import running_postgresql
+from tests.waiting import wait_until
+from tests.worker.postgresql import StoppablePostgreSQL
+from tests.worker.processes import Stack, assert_disjoint, stack
+
+
+class Ground(NamedTuple):
+    """A stack, and a context in which its database can't be written to."""
+
+    stack: Stack
+    away: Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_qwen: Path) -> Iterator[Ground]:
+    folder = tmp_path_factory.mktemp("stack")
+    if request.param == "sqlite":
+        file = folder / "history.db"
+        upgrade(f"sqlite:///{file}")
+        with stack(folder, f"sqlite:///{file}", {"tiny": tiny_qwen}) as made:
+            yield Ground(made, lambda: _locked(file))
+    else:
+        with running_postgresql() as running, StoppablePostgreSQL(running) as server:
+            running.execute("CREATE DATABASE {name}", name="benchbeat")
+            upgrade(running.url("benchbeat"))
+            with stack(folder, running.url("benchbeat"), {"tiny": tiny_qwen}) as made:
+                yield Ground(made, server.away)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a worker, and wait until its session has followed it."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(child.is_running() for child in children), "the session has ended with its worker")
+
+
+def outcomes(ground: Stack, batch_id: int) -> Counter[str]:
+    return Counter(each.outcome for each in ground.attempts(batch_id))
+
+
+def test_a_flushed_redis_loses_no_job(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    batch_id = it.submit_speed(6, seconds=0.3)
+    it.wait_running(batch_id, done=1)
+    it.redis().flushall()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert outcomes(it, batch_id) == {"done": 6}
+    # What is submitted afterwards rings as ever.
+    after = it.submit_speed(2)
+    it.wait_ended(after)
+    assert worker.poll() is None
+
+
+def test_a_redis_that_is_killed_and_started_again_loses_no_job(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    for _ in range(2):
+        batch_id = it.submit_speed(4, seconds=0.5)
+        it.wait_running(batch_id, done=1)
+        server = psutil.Process(int(it.redis().info("server")["process_id"]))
+        server.kill()
+        wait_until(lambda: not server.is_running(), "Redis is gone")  # noqa: B023
+        assert it.broker, "started again"
+        it.wait_ended(batch_id)
+        it.assert_nothing_lost(batch_id)
+        assert outcomes(it, batch_id) == {"done": 4}
+    assert worker.poll() is None
+
+
+def test_the_jobs_of_a_killed_session_are_tried_again_at_once(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    batch_id = it.submit_speed(3, seconds=1.0)
+    job = it.wait_measuring(batch_id)
+    session = it.session_pid(worker)
+    assert session is not None
+    os.kill(session, signal.SIGKILL)
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    failed, again = [each for each in it.attempts(batch_id) if each.job_id == job.id]
+    assert failed.outcome == "failed"  # not `lost`, which is what a lease that runs out leaves
+    assert failed.error == "The session process was killed; the machine may have run out of memory"
+    assert again.started_at - failed.finished_at < 1.0
+    assert outcomes(it, batch_id) == {"done": 3, "failed": 1}
+
+
+def test_a_killed_worker_loses_no_job(ground: Ground) -> None:
+    it = ground.stack
+    batch_id = it.submit_speed(6, seconds=0.5)
+    worker = it.worker()
+    it.wait_running(batch_id, done=2)
+    kill(worker)
+    held = it.batch(batch_id)
+    assert (held.running, held.failed) == (1, 0)
+    assert it.worker().pid != worker.pid
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert outcomes(it, batch_id) == {"done": 6, "lost": 1}
+    assert len({each.worker_id for each in it.attempts(batch_id)}) == 2
+
+
+def test_a_result_is_stored_once_when_the_database_comes_back(ground: Ground) -> None:
+    it = ground.stack
+    it.worker()
+    batch_id = it.submit_speed(3, seconds=1.0)
+    it.wait_measuring(batch_id)
+    with ground.away():
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert list((it.home / "spool").iterdir()) == []
+
+
+def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    batch_id = it.submit_speed(1, seconds=1.0)
+    it.wait_measuring(batch_id)
+    with ground.away():
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+        kill(worker)
+    assert it.batch(batch_id).done == 0
+    it.worker()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    # Nothing was computed again.
+    assert outcomes(it, batch_id) == {"done": 1}
+    assert list((it.home / "spool").iterdir()) == []
+
+
+def test_two_workers_on_a_device_never_measure_at_once(ground: Ground) -> None:
+    it = ground.stack
+    it.worker()
+    second = it.start("worker", log="second.log")
+    try:
+        it.wait_registered(second)
+        batch_id = it.submit_speed(10, seconds=0.3)
+        it.wait_ended(batch_id)
+        it.assert_nothing_lost(batch_id)
+        assert len({each.worker_id for each in it.attempts(batch_id)}) == 2, "both took part"
+        assert_disjoint(it.runs(batch_id))
+        _stop_one_past_its_lease(it, batch_workers=[it.worker(), second])
+    finally:
+        second.terminate()
+        assert second.wait(30) == 0
+
+
+def _stop_one_past_its_lease(it: Stack, batch_workers: "list[subprocess.Popen[bytes]]") -> None:
+    """A worker that is stopped past its lease is fenced: the other one measures once the device is free."""
+    batch_id = it.submit_speed(1, seconds=1.0)
+    job = it.wait_measuring(batch_id)
+    pid = next(each.pid for each in it.workers() if each.id == job.worker_id)
+    stopped = psutil.Process(pid)
+    stopped.suspend()
+    try:
+        wait_until(lambda: it.jobs(batch_id)[0].worker_id != job.worker_id, "the other worker has taken the job")
+    finally:
+        stopped.resume()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert [each.outcome for each in it.attempts(batch_id)] in (["lost", "done"], ["superseded", "done"])
+    assert all(each.poll() is None for each in batch_workers)
