@@ -12,7 +12,7 @@ import click
 from bench.errors import UnavailableError
 from db.engine import Database
 from db.status import batch_status, jobs_of_batch, waiting_in_vain
-from db.workers import live_workers
+from db.workers import live_workers, workers_of_batch
 from report.progress import Snapshot, outcome_line, picture, waiting_line
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ _LONGEST_PAUSE_SECONDS = 10.0
 DONE, FAILED, NOTHING_MEASURED = 0, 1, 4
 
 
-def snapshot(database: Database, batch_id: int) -> Snapshot:
-    """Read a batch as it is now."""
+def snapshot(database: Database, batch_id: int, *, with_ended: bool = False) -> Snapshot:
+    """Read a batch as it is now. `with_ended` judges what waits by the batch's own workers too, live or not."""
     with database.read() as connection:
         workers = live_workers(connection)
+        if with_ended:
+            workers += workers_of_batch(connection, batch_id)
         return Snapshot(
             batch_status(connection, batch_id),
             jobs_of_batch(connection, batch_id),

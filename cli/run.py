@@ -103,7 +103,8 @@ def _finish(state: State, batch_id: int, output: str) -> int:
     from cli.ask import print_history
     from report.progress import waiting_line
 
-    last = snapshot(state.database, batch_id)
+    # Our worker has ended by now, and it is the one that could not take what waits.
+    last = snapshot(state.database, batch_id, with_ended=True)
     print_history(state, {"batch": batch_id}, None, output)
     for job in last.jobs:
         if job.state == "failed":

@@ -90,6 +90,7 @@ def _has_token() -> bool:
 
 def _show(sweep: "Sweep", output: str) -> None:
     from report.jobs import print_specs
+    from report.printing import print_text
 
     print_specs(sweep.specs, output)
-    click.echo(f"{say_sweep(sweep)}; nothing was stored", err=True)
+    print_text(f"{say_sweep(sweep)}; nothing was stored", err=True)

@@ -18,7 +18,7 @@ def print_specs(specs: Sequence[JobSpec], output: str) -> None:
     ]
     rows = [[_cell(spec, name) for name in columns] for spec in specs]
     # The fields that a user named least come last.
-    print_fitting(columns, rows, output, expendable=list(reversed(columns[3:])))
+    print_fitting(columns, rows, output, say_equal=True, expendable=list(reversed(columns[3:])))
 
 
 def _cell(spec: JobSpec, name: str) -> Any:

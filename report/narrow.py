@@ -1,4 +1,4 @@
-"""Making a table narrower for a terminal: what is equal in every row is said once, what matters least is left out."""
+"""Making a table narrower for a terminal: what is equal may be said once, what matters least is left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,18 @@ class Narrowed:
 
 
 def narrow(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int, *, gap: int = 2, expendable: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    width: int,
+    *,
+    gap: int = 2,
+    say_equal: bool = False,
+    expendable: Sequence[str] = (),
 ) -> Narrowed:
-    """Return the rows in as many columns as fit into `width`; of the `expendable` ones the first go first."""
+    """Return the rows in as many columns as fit into `width`; of the `expendable` ones the first go first.
+
+    With `say_equal` a column that holds the same in every row goes before all of them.
+    """
     texts = [[shown(value, column) for value, column in zip(row, columns, strict=True)] for row in rows]
     shapes = [
         Column(name, all_numbers(row[n] for row in rows), max((text_width(row[n]) for row in texts), default=0))
@@ -35,10 +44,12 @@ def narrow(
         return not fits([shapes[n] for n in kept], width, gap)
 
     same: dict[str, str] = {}
-    if len(rows) > 1 and is_too_wide():
+    if say_equal and len(rows) > 1 and is_too_wide():
         constant = [n for n in kept if len({row[n] for row in texts}) == 1]
+        if len(constant) == len(kept):  # a table of rows that are all alike keeps a column
+            constant = constant[1:]
         same = {columns[n]: texts[0][n] for n in constant}
-        kept = [n for n in kept if n not in constant] or kept
+        kept = [n for n in kept if n not in constant]
     left_out = []
     for name in expendable:
         if not is_too_wide():

@@ -37,7 +37,8 @@ def print_runs(rows: Rows, output: str) -> None:
         ]
         for row in rows.rows
     ]
-    print_fitting(rows.columns, local, output, expendable=[name for name in _EXPENDABLE if name in rows.columns])
+    expendable = [name for name in _EXPENDABLE if name in rows.columns]
+    print_fitting(rows.columns, local, output, say_equal=True, expendable=expendable)
 
 
 def local_time(value: Any) -> str | None:

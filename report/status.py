@@ -73,7 +73,7 @@ def print_batch(database: Database, batch_id: int, output: str) -> None:
         print_rows(columns, rows, output)
         return
     counts = [f"{getattr(batch, state)} {state}" for state in STATES if getattr(batch, state)]
-    click.echo(f"batch {batch.id} {batch.name}: {', '.join(counts)}")
+    print_text(f"batch {batch.id} {batch.name}: {', '.join(counts)}")
     print_fitting(columns, rows, output, expendable=["attempt", "run"])
     for each in waiting:
         print_text(waiting_line(each))
@@ -91,7 +91,7 @@ def print_job(database: Database, job_id: int, output: str) -> None:
         rows = zip(attempts, times, strict=True)
         print_rows(columns, [[a.attempt, a.worker_id, *at, a.outcome or "running", a.error] for a, at in rows], output)
         return
-    click.echo(f"job {job.id} (batch {job.batch_id}): {job.what}")
+    print_text(f"job {job.id} (batch {job.batch_id}): {job.what}")
     note = _note(job)
     print_text(f"{job.state}: {note}" if note else job.state)
     for each in waiting:

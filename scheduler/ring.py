@@ -11,6 +11,8 @@ from scheduler.broker import safe_url
 
 #: rings that wait in a queue at most; more would cost memory and wake nobody sooner
 MAX_RINGS = 1000
+#: stands in a message where Celery would write the host's name
+_ORIGIN = "benchbeat"
 
 
 class Bell:
@@ -61,7 +63,8 @@ class Bell:
         producer = self._app.amqp.Producer(channel)
         with producer.batch(max_size=MAX_RINGS):
             for queue, job_id in messages:
-                self._app.send_task(RUN_JOB, args=(job_id,), queue=queue, producer=producer, retry=False)
+                options = {"queue": queue, "producer": producer, "retry": False, "origin": _ORIGIN}
+                self._app.send_task(RUN_JOB, args=(job_id,), **options)
 
     def _with_channel(self, action: Any) -> Any:
         try:

@@ -10,7 +10,7 @@ import os
 import platform
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -38,15 +38,15 @@ def lock_folder(places: tuple[Path, ...] | None = None) -> Path:
 
 
 @contextmanager
-def held(key: str, folder: Path | None = None) -> Iterator[float]:
+def held(key: str, folder: Path | None = None, on_wait: Callable[[], None] | None = None) -> Iterator[float]:
     """Hold the lock `key` ("machine", "cuda-UUID"); gives the seconds that were waited for it.
 
-    Raises UnavailableError where the file can't be used.
+    `on_wait` is called where somebody else holds it. Raises UnavailableError where the file can't be used.
     """
     path = (folder or lock_folder()) / f"benchbeat-{key}.lock"
     started = time.monotonic()
     try:
-        descriptor = _lock(path)
+        descriptor = _lock(path, on_wait)
     except OSError as error:
         raise UnavailableError(f"the device's lock {path} can't be used: {error.strerror}") from error
     try:
@@ -55,11 +55,16 @@ def held(key: str, folder: Path | None = None) -> Iterator[float]:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, on_wait: Callable[[], None] | None) -> int:
     """Open the file and lock it, waiting for whoever holds it."""
     while True:
         descriptor = _open(path)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_still(path, descriptor):
             return descriptor
         # Somebody removed the file while we waited: ours is a lock that nobody else will see.

@@ -40,7 +40,9 @@ class _Progress:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        # In a pipe it would still print an empty line.
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._name = name
         self._task = self._bar.add_task(f"{name}: fetching", total=None)
 

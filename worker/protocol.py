@@ -52,7 +52,7 @@ class Progress(_Frozen):
     """How far the job has come. `total` is None where the stop rule decides."""
 
     event: Literal["progress"] = "progress"
-    #: `fetching`, `loading`, `warming up`, `measuring`
+    #: `fetching`, `waiting for the device`, `loading`, `warming up`, `measuring`
     phase: str
     done: int = 0
     total: int | None = None

@@ -93,7 +93,8 @@ class Session:
         report = _Throttled(self._emit)
         # Fetching is no use of the device: others may measure meanwhile.
         found = self._find(order.model, report)
-        with held(self._device.lock_key, self._lock_dir) as waited:
+        waiting = Progress(phase="waiting for the device")
+        with held(self._device.lock_key, self._lock_dir, on_wait=lambda: report(waiting)) as waited:
             self._emit(Locked(waited_seconds=waited))
             started_at = time.time()
             self._check()

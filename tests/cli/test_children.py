@@ -56,6 +56,8 @@ def test_a_home_without_services_has_none(home: Path) -> None:
 
 def test_a_service_is_noted_and_stopped(home: Path, beat: "subprocess.Popen[bytes]") -> None:
     assert noted(home) == [f"beat (process {beat.pid})"]
+    # Ctrl-C here must not reach it.
+    assert os.getsid(beat.pid) == beat.pid != os.getsid(0)
     stop_service(beat)
     assert beat.returncode == 0
     assert noted(home) == []
@@ -74,10 +76,6 @@ def test_up_refuses_to_start_a_second_time(benchbeat: Command, home: Path, beat:
     done = benchbeat("up")
     assert (done.code, done.out) == (1, "")
     assert done.err == f"Error: benchbeat is up already: beat (process {beat.pid}). Stop it with `benchbeat down`.\n"
-
-
-def test_a_service_has_a_process_session_of_its_own(home: Path, beat: "subprocess.Popen[bytes]") -> None:
-    assert os.getsid(beat.pid) == beat.pid != os.getsid(0)
 
 
 def test_a_process_that_got_a_services_number_later_is_left_alone(

@@ -157,13 +157,12 @@ def test_a_queue_s_name_is_only_a_name(database: Database) -> None:
 
 
 def test_a_job_that_waited_too_long_goes_before_everything(database: Database) -> None:
-    old, older, young = add_jobs(database, [new_job(queue="cpu.4"), new_job(), new_job()])
-    make_old(database, old, 100)
-    make_old(database, older, 200)
-    make_old(database, young, 10)
+    old, young, older, oldest = add_jobs(database, [new_job(), new_job(), new_job(), new_job(queue="cpu.4")])
+    for job_id, seconds in ((old, 100), (young, 10), (older, 200), (oldest, 300)):
+        make_old(database, job_id, seconds)
     (urgent,) = add_jobs(database, [new_job(session_key="loaded")], priority=9)
     order = drained(database, add_worker(database), session_key="loaded", max_wait_seconds=50)
-    assert order == [older, old, urgent, young]
+    assert order == [oldest, older, old, urgent, young]
 
 
 def test_a_long_wait_counts_only_where_asked(database: Database) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from sqlalchemy import exc, select, text
@@ -125,22 +124,13 @@ def test_sqlite_is_set_up_to_lose_nothing(sqlite_url: str) -> None:
 
 
 def test_sqlite_takes_the_write_lock_before_it_reads(sqlite_url: str) -> None:
-    order: list[str] = []
-    with opened(sqlite_url) as database, opened(sqlite_url) as other:
-
-        def second() -> None:
-            order.append("asks")
-            with other.write():
-                order.append("second")
-
-        thread = Thread(target=second)
-        with database.write() as connection:
-            thread.start()
-            wait_until(lambda: order == ["asks"], "the other writer asks")
-            connection.execute(text("SELECT count(*) FROM job"))
-            order.append("first")
-        thread.join()
-    assert order == ["asks", "first", "second"]
+    path = sqlite_path(sqlite_url)
+    assert path is not None
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other, opened(sqlite_url) as database:
+        with database.write(), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        with database.read():
+            other.execute("BEGIN IMMEDIATE")
 
 
 def test_no_update_of_several_processes_is_lost_on_sqlite(sqlite_url: str) -> None:
@@ -155,7 +145,11 @@ def test_no_update_of_several_processes_is_lost_on_sqlite(sqlite_url: str) -> No
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
         for process in processes:
-            process.communicate(b"go\n")
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        for process in processes:
+            process.communicate()
         assert [process.returncode for process in processes] == [0] * PROCESSES
         assert job_row(database, job_id).priority == PROCESSES * UPDATES
 

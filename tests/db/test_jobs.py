@@ -128,6 +128,9 @@ def test_a_worker_that_was_overtaken_writes_nothing(database: Database, saying: 
     assert outcomes(database, first.id) == ["lost" if saying == "extend" else "superseded", None]
     assert store_measurement(database, second.id, second.attempt, "machine-a", measurement()) is not None
     assert outcomes(database, first.id)[1] == "done"
+    # nor is the other's run taken for its own
+    assert store_measurement(database, first.id, first.attempt, "machine-a", measurement()) is None
+    assert len(runs(database)) == 1
 
 
 @pytest.mark.parametrize("late", SAYINGS)

@@ -3,6 +3,7 @@
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -85,8 +86,10 @@ def measure(world: World, names: Sequence[str]) -> list[Result]:
     """Measure rows, one after the other."""
     results: list[Result] = []
     for name in names:
-        click.echo(f"measuring {name} ...", err=True)
+        click.echo(f"measuring {name} ... ", err=True, nl=False)
+        started = time.monotonic()
         results += ROWS[name](world)
+        click.echo(f"{time.monotonic() - started:.0f} s", err=True)
     return results
 
 

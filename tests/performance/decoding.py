@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from bench.spec import JobSpec, StopRule
@@ -21,13 +21,10 @@ class _Reading(NamedTuple):
 
 def decode_rows(world: World) -> Iterator[Result]:
     """The protocol, and the bare loop beside itself, which shows how much this machine can tell."""
-    from worker.device_lock import held
-
     without_progress_bars()
-    with held("machine"):
-        ours, bare = _Protocol(world), _Bare(world)
-        pairs = alternate(ours, bare, world.sizes.generations)
-        noise = alternate(bare, bare, world.sizes.generations, warm_up=0)
+    ours, bare = _locked(_Protocol(world)), _locked(_Bare(world))
+    pairs = alternate(ours, bare, world.sizes.generations)
+    noise = alternate(bare, bare, world.sizes.generations, warm_up=0)
     tokens = world.sizes.tokens
     shape = f"{tokens} + {tokens} tokens"
     beside = "a bare generate loop"
@@ -36,6 +33,17 @@ def decode_rows(world: World) -> Iterator[Result]:
     yield _result("decode", "reported decode time a token", "reported", pairs, beside, NotSlower())
     for field in ("cpu", "wall"):
         yield _result("noise", f"a bare loop, {field} time a token", field, noise, "the same loop", None)
+
+
+def _locked(measure: Callable[[], _Reading]) -> Callable[[], _Reading]:
+    """Return a function that holds the machine's lock while it measures, as a session does."""
+    from worker.device_lock import held
+
+    def once() -> _Reading:
+        with held("machine"):
+            return measure()
+
+    return once
 
 
 def _result(row: str, what: str, field: str, pairs: list[tuple[_Reading, _Reading]], beside: str, goal: Any) -> Result:

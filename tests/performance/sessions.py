@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import select
 
@@ -33,18 +33,16 @@ _JOB_SECONDS = 600.0
 
 
 def second_job_rows(world: World) -> Iterator[Result]:
-    """From the order that is written to the first call of `generate`, by the clock of the worker's main process.
-
-    Waiting for the device's lock is left out: others may measure on this machine meanwhile.
-    """
+    """From the order that is written to the first call of `generate`, by the clock of the worker's main process."""
     first, second, quality = [], [], []
     for _ in range(world.sizes.sessions):
-        session = _WatchedSession(world.probe, world.new_home_with_model())
-        first.append(session.milliseconds_to_first_call(_speed_order(world, 1)))
-        second.append(session.milliseconds_to_first_call(_speed_order(world, 2)))
-        quality.append(session.milliseconds_to_first_call(_quality_order(world, 3), stop=True))
+        home = world.new_home_with_model()
+        started = time.perf_counter()
+        session = _WatchedSession(world.probe, home=home, logs=home / "logs")
+        first.append(session.milliseconds_to_first_call(_speed_order(world, 1), started))
+        second.append(session.milliseconds_to_first_call(_speed_order(world, 2), time.perf_counter()))
+        quality.append(session.milliseconds_to_first_call(_quality_order(world, 3), time.perf_counter(), stop=True))
         session.stop()
-    beside = "the first job, with start and load"
     for what, figures in (("speed", second), ("quality, all 132 items", quality)):
         yield Result(
             row="second-job",
@@ -52,47 +50,42 @@ def second_job_rows(world: World) -> Iterator[Result]:
             unit="ms",
             ours=tuple(figures),
             goal=AtMost(GOAL_MILLISECONDS),
-            beside=beside,
+            beside="the first job, with start and load",
             theirs=tuple(first),
         )
 
 
 class _WatchedSession(SessionProcess):
-    """A session that is asked when a job's first call began."""
+    """A session that notes when its job's first call began, and how long the job waited for the device.
 
-    def __init__(self, probe: Probe, home: Path) -> None:
-        self._ordered = time.perf_counter()
-        #: when the current job's first call began, and how long the job waited for the device
-        self._first_call: float | None = None
-        self._waited = 0.0
-        super().__init__(probe, home=home, logs=home / "logs", weights_root=None)
+    That waiting is left out of every figure: others may measure on this machine meanwhile.
+    """
 
-    def milliseconds_to_first_call(self, order: Order, *, stop: bool = False) -> float:
-        """Run a job, or its beginning, and return how long its first call took to come.
+    #: by `perf_counter`
+    first_call: float | None = None
+    waited_seconds = 0.0
 
-        That of the first job counts from the start of the process.
-        """
-        if order.job_id > 1:
-            self._ordered = time.perf_counter()
-        self._first_call = None
+    def milliseconds_to_first_call(self, order: Order, since: float, *, stop: bool = False) -> float:
+        """Run a job, or stop it after its beginning; return how long after `since` its first call came."""
+        self.first_call = None
 
         def check(progress: Progress | None) -> str | None:
-            return "shutdown" if stop and self._first_call is not None else None
+            return "shutdown" if stop and self.first_call is not None else None
 
         outcome = self.measure(order, job_seconds=_JOB_SECONDS, check=check)
         assert isinstance(outcome, Finished | Stopped), outcome
-        return (self._called() - self._ordered - self._waited) * 1000
+        return (self._called() - since - self.waited_seconds) * 1000
 
     def _called(self) -> float:
-        assert self._first_call is not None, "the session told of no first call"
-        return self._first_call
+        assert self.first_call is not None, "the session told of no first call"
+        return self.first_call
 
     def _next(self, timeout_seconds: float) -> Any:
         event = super()._next(timeout_seconds)
         if isinstance(event, Locked):
-            self._waited = event.waited_seconds
-        elif isinstance(event, Progress) and event.phase == _FIRST_CALL and self._first_call is None:
-            self._first_call = time.perf_counter()
+            self.waited_seconds = event.waited_seconds
+        elif isinstance(event, Progress) and event.phase == _FIRST_CALL and self.first_call is None:
+            self.first_call = time.perf_counter()
         return event
 
 
@@ -113,15 +106,21 @@ def _quality_order(world: World, number: int) -> Order:
 
 def overhead_rows(world: World) -> Iterator[Result]:
     """A worker's runner, from the claim to the committed run, on a loaded model and SQLite."""
-    home = world.new_home_with_model()
-    settings = Settings(home=home)
+    settings = Settings(home=world.new_home_with_model())
     database = Database(settings.database)
     ensure(database)
     submit(database, _jobs(world))
     runner = _runner(world.probe, settings, database)
+    sessions: list[_WatchedSession] = []
+
+    def start(*arguments: Any, **options: Any) -> _WatchedSession:
+        sessions.append(_WatchedSession(*arguments, **options))
+        return sessions[-1]
+
     try:
-        runner.run_one()
-        walls = [_wall_seconds(runner) for _ in range(world.sizes.jobs)]
+        with patch("worker.runner.SessionProcess", start):
+            runner.run_one()
+            walls = [_wall_seconds(runner, sessions[-1]) for _ in range(world.sizes.jobs)]
     finally:
         runner.close()
     with database.read() as connection:
@@ -146,11 +145,11 @@ def _runner(probe: Probe, settings: Settings, database: Database) -> Runner:
     return Runner(settings, database, claimant, machine_id=MACHINE, probe=probe)
 
 
-def _wall_seconds(runner: Runner) -> float:
+def _wall_seconds(runner: Runner, session: _WatchedSession) -> float:
     started = time.perf_counter()
     said = runner.run_one()
     assert said.endswith("done"), said
-    return time.perf_counter() - started
+    return time.perf_counter() - started - session.waited_seconds
 
 
 def _jobs(world: World) -> Sweep:
@@ -159,7 +158,7 @@ def _jobs(world: World) -> Sweep:
         "model": world.model.name,
         "workload": "speed",
         "prompt_tokens": [16 + number for number in range(jobs)],
-        "new_tokens": max(2, world.sizes.tokens // 4),
+        "new_tokens": max(2, world.sizes.tokens // 8),
         "stop": {"min_iterations": 5, "max_iterations": 5},
     }
     return expand([Block(values, str)], world.library, name="overhead")

@@ -1,6 +1,7 @@
 """Fixtures of the report's tests."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +19,8 @@ class Terminal(io.StringIO):
 
     @property
     def lines(self) -> list[str]:
-        """What was written, line by line, without blanks at the ends."""
-        return [line.rstrip() for line in self.getvalue().splitlines()]
+        """What was written, line by line, without blanks at the ends and without what makes it bold."""
+        return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", self.getvalue()).splitlines()]
 
 
 @pytest.fixture

@@ -61,11 +61,14 @@ def drawn(now: Snapshot, width: int = 80) -> list[str]:
     [
         (job(accuracy=0.75), "job 1 done: tiny facts item-1 float32: accuracy 0.750"),
         (job(decode_tokens_per_second=81.26), "job 1 done: tiny facts item-1 float32: 81.3 tokens/s"),
-        (job(accuracy=0.0, decode_tokens_per_second=5.0), "job 1 done: tiny facts item-1 float32: accuracy 0.000, 5.0 tokens/s"),
+        (
+            job(accuracy=0.0, decode_tokens_per_second=5.0),
+            "job 1 done: tiny facts item-1 float32: accuracy 0.000, 5.0 tokens/s",
+        ),
         (job(state="failed", error="no memory"), "job 1 failed: tiny facts item-1 float32: no memory"),
         (job(state="cancelled"), "job 1 cancelled: tiny facts item-1 float32"),
     ],
-)  # fmt: skip
+)
 def test_a_job_that_has_ended_is_a_line(ended: JobStatus, line: str) -> None:
     assert outcome_line(ended) == line
 

@@ -36,7 +36,7 @@ def test_every_example_can_be_asked(database: Database, name: str) -> None:
         assert list(rows) == []
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [80, 200])
 def test_the_columns_are_broken_to_the_terminals_width(
     database: Database, terminal: Callable[[int], Terminal], width: int
 ) -> None:

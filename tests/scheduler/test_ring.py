@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -36,6 +37,8 @@ def test_a_message_names_the_task_and_the_job_and_nothing_that_is_run(bell: Bell
     assert (headers["task"], message["content-type"]) == (RUN_JOB, "application/json")
     assert body[:2] == [[17], {}]
     assert not any(body[2].values())
+    assert socket.gethostname() not in json.dumps(message)
+    assert headers["origin"] == "benchbeat"
 
 
 def test_nothing_to_ring_for_reaches_for_nobody() -> None:

@@ -17,8 +17,9 @@ from sqlalchemy import Row, select
 from bench.library import load_library
 from bench.sweep import read_sweep
 from db.engine import Database
+from db.jobs import cancel_jobs
 from db.status import BatchStatus, batch_status
-from db.tables import attempt, job, run
+from db.tables import attempt, batch, job, run
 from db.tables import worker as worker_table
 from scheduler.broker import ensure_embedded, stop_embedded
 from scheduler.reconcile import ring_for_queued
@@ -35,16 +36,29 @@ START_SECONDS = 120.0
 _numbers = count(1)
 
 
-def speed_sweep(models: Mapping[str, Path], jobs: int, *, seconds: float = 0.0, memory_gib: float = 0.1) -> str:
-    """Return a sweep of so many jobs for each model, which take turns; each job holds the device for `seconds`."""
-    entries = [
+def model_tables(models: Mapping[str, Path], memory_gib: float = 0.1) -> str:
+    """Return the part of a sweep file that says where own models lie."""
+    return "".join(
         f'[models.{name}]\ntask = "text"\nsource = "file:{folder}"\nmemory_gib = {{ float32 = {memory_gib} }}\n'
         for name, folder in models.items()
-    ]
+    )
+
+
+def speed_sweep(
+    models: Mapping[str, Path], jobs: int, *, seconds: float = 0.0, memory_gib: float = 0.1, tables: bool = True
+) -> str:
+    """Return a sweep of so many jobs for each model, which take turns; each job holds the device for `seconds`."""
     rounds = 10_000 if seconds else 1
     stop = f"target = 0.0001, min_iterations = {rounds}, max_iterations = {rounds}, max_seconds = {seconds or 300}"
-    block = f"prompt_tokens = {[4 + number for number in range(jobs)]}\nworkload = 'speed'\nmodel = {list(models)}\n"
-    return "\n".join([*entries, f"[[sweep]]\n{block}new_tokens = 2\nstop = {{ {stop} }}\n"])
+    lines = [
+        "[[sweep]]",
+        f"prompt_tokens = {[4 + number for number in range(jobs)]}",
+        f"model = {list(models)}",
+        'workload = "speed"',
+        "new_tokens = 2",
+        f"stop = {{ {stop} }}",
+    ]
+    return (model_tables(models, memory_gib) if tables else "") + "\n".join(lines) + "\n"
 
 
 class Stack:
@@ -76,6 +90,7 @@ class Stack:
         }
         self._started: list[subprocess.Popen[bytes]] = []
         self._worker: subprocess.Popen[bytes] | None = None
+        self._up: subprocess.Popen[bytes] | None = None
 
     # Processes
 
@@ -116,6 +131,19 @@ class Stack:
             self._worker = self.start("worker")
             self.wait_registered(self._worker)
         return self._worker
+
+    def up(self) -> "subprocess.Popen[bytes]":
+        """Return `benchbeat up` with a registered worker: the one of earlier calls while it runs."""
+        if self._up is None or self._up.poll() is not None:
+            before = len(self.workers())
+            self._up = self.start("up")
+            wait_until(lambda: len(self.workers()) > before, "the worker of `up` has registered", START_SECONDS)
+        return self._up
+
+    def up_ended(self) -> int:
+        """Wait until `up` has ended; return its exit code."""
+        assert self._up is not None
+        return self._up.wait(60)
 
     def wait_registered(self, process: "subprocess.Popen[bytes]") -> str:
         """Wait until a worker has written its row, and return its id."""
@@ -187,6 +215,15 @@ class Stack:
         """Submit so many jobs of the first model, each of which holds the device for `seconds`."""
         name, folder = next(iter(self.models.items()))
         return self.submit(speed_sweep({name: folder}, jobs, seconds=seconds, **options))
+
+    def cancel(self, batch_id: int) -> None:
+        """Cancel what is left of a batch, as `benchbeat cancel` does."""
+        with self.database.write() as connection:
+            cancel_jobs(connection, [each.id for each in self.jobs(batch_id)])
+
+    def batches(self) -> list[int]:
+        """Return the ids of all batches."""
+        return [each.id for each in self._rows(select(batch.c.id))]
 
     def batch(self, batch_id: int) -> BatchStatus:
         """Return a batch with its jobs counted."""

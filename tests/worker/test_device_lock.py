@@ -72,6 +72,22 @@ def test_two_processes_never_hold_it_at_once_and_death_frees_it(tmp_path: Path) 
     wait_until(lambda: not _is_held(tmp_path, "machine"), "the kernel frees the lock of the dead")
 
 
+def test_that_one_waits_is_said_only_where_somebody_else_holds_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    with _holder(tmp_path, "machine") as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+
+        def let_go() -> None:
+            said.append("waiting")
+            first.kill()
+
+        with held("machine", tmp_path, on_wait=let_go):
+            assert said == ["waiting"]
+    with held("machine", tmp_path, on_wait=let_go):
+        assert said == ["waiting"]
+
+
 def test_each_device_has_a_lock_of_its_own(tmp_path: Path) -> None:
     with held("machine", tmp_path), held("cuda-GPU-1", tmp_path), held("cuda-GPU-2", tmp_path):
         assert _is_held(tmp_path, "machine")

@@ -3,35 +3,46 @@
 One worker serves the tests of a database, one after the other, except where it is what gets killed.
 """
 
+import base64
+import json
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from db.schema import upgrade
+from scheduler.app import RUN_JOB
 from tests.services import running_postgresql
 from tests.waiting import wait_until
 from tests.worker.postgresql import StoppablePostgreSQL
-from tests.worker.processes import Stack, assert_disjoint, stack
+from tests.worker.processes import Stack, stack
+
+#: for what is the same with both: starting workers and sessions takes its time
+sqlite_only = pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
 
 
 class Ground(NamedTuple):
-    """A stack, and a context in which its database can't be written to."""
+    """A stack, and a context in which nobody else can write to its database."""
 
     stack: Stack
     away: Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_qwen: Path) -> Iterator[Ground]:
+def ground(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_qwen: Path
+) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("stack")
     if request.param == "sqlite":
         file = folder / "history.db"
@@ -83,6 +94,7 @@ def test_a_flushed_redis_loses_no_job(ground: Ground) -> None:
     assert worker.poll() is None
 
 
+@sqlite_only
 def test_a_redis_that_is_killed_and_started_again_loses_no_job(ground: Ground) -> None:
     it = ground.stack
     worker = it.worker()
@@ -99,6 +111,7 @@ def test_a_redis_that_is_killed_and_started_again_loses_no_job(ground: Ground) -
     assert worker.poll() is None
 
 
+@sqlite_only
 def test_the_jobs_of_a_killed_session_are_tried_again_at_once(ground: Ground) -> None:
     it = ground.stack
     worker = it.worker()
@@ -143,6 +156,41 @@ def test_a_result_is_stored_once_when_the_database_comes_back(ground: Ground) ->
     assert list((it.home / "spool").iterdir()) == []
 
 
+@sqlite_only
+def test_two_workers_on_a_device_never_measure_at_once(ground: Ground) -> None:
+    it = ground.stack
+    first = it.worker()
+    second = it.start("worker", log="second.log")
+    try:
+        it.wait_registered(second)
+        it.wait_ended(it.submit_speed(2, seconds=1.0))  # one each, so that both have loaded the model
+        batch_id = it.submit_speed(8, seconds=0.3)
+        it.wait_ended(batch_id)
+        it.assert_nothing_lost(batch_id)
+        assert len({each.worker_id for each in it.attempts(batch_id)}) == 2, "both took part"
+        _stop_past_the_lease(it)
+        assert (first.poll(), second.poll()) == (None, None)
+    finally:
+        second.terminate()
+        assert second.wait(30) == 0
+
+
+def _stop_past_the_lease(it: Stack) -> None:
+    """A worker that is suspended past its lease is fenced; the other one measures once the device is free."""
+    batch_id = it.submit_speed(1, seconds=1.0)
+    job = it.wait_measuring(batch_id)
+    suspended = psutil.Process(next(each.pid for each in it.workers() if each.id == job.worker_id))
+    suspended.suspend()
+    try:
+        wait_until(lambda: it.jobs(batch_id)[0].worker_id != job.worker_id, "the other worker has taken the job")
+    finally:
+        suspended.resume()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    # What the first one measured meanwhile was too late, where it came to that.
+    assert [each.outcome for each in it.attempts(batch_id)] in (["lost", "done"], ["superseded", "done"])
+
+
 def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
     it = ground.stack
     worker = it.worker()
@@ -160,35 +208,64 @@ def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
     assert list((it.home / "spool").iterdir()) == []
 
 
-def test_two_workers_on_a_device_never_measure_at_once(ground: Ground) -> None:
+def _message(body: str, content_type: str = "application/json", **headers: str) -> str:
+    """Return a message as kombu writes it, with a body that need not be one."""
+    delivery = {"exchange": "", "routing_key": "any.1"}
+    properties = {"body_encoding": "base64", "delivery_tag": uuid4().hex, "delivery_info": delivery}
+    parts = {"body": body, "content-encoding": "utf-8", "content-type": content_type}
+    return json.dumps({**parts, "headers": {"lang": "py", "id": uuid4().hex, **headers}, "properties": properties})
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+POISON: dict[str, str | bytes] = {
+    "no JSON": "garbage{",
+    "no text": b"\xff\xfe\x00",
+    "a number": "7",
+    "a list": "[1, 2]",
+    "no properties": "{}",
+    "no base64": _message("!!!", task=RUN_JOB),
+    "a pickle": _message(_encoded(pickle.dumps([1])), "application/x-python-serialize", task=RUN_JOB),
+    "an unknown task": _message(_encoded(b'[["ls"], {}, {}]'), task="os.system"),
+    "no task": _message(_encoded(b'{"a": 1}')),
+    "wrong arguments": _message(_encoded(b'[["x", 2, 3], {}, {}]'), task=RUN_JOB),
+    "a job that is not there": _message(_encoded(b"[[999999], {}, {}]"), task=RUN_JOB),
+}
+
+
+@sqlite_only
+def test_a_message_that_is_none_keeps_no_job_from_running(ground: Ground) -> None:
     it = ground.stack
-    it.worker()
-    second = it.start("worker", log="second.log")
-    try:
-        it.wait_registered(second)
-        batch_id = it.submit_speed(10, seconds=0.3)
+    worker = it.worker()
+    it.wait_ended(it.submit_speed(1))
+    for what, message in POISON.items():
+        it.redis().lpush("any.1", message)
+        batch_id = it.submit_speed(2)
+        # What it lets through at once would be rung for by the next tick in any case.
         it.wait_ended(batch_id)
         it.assert_nothing_lost(batch_id)
-        assert len({each.worker_id for each in it.attempts(batch_id)}) == 2, "both took part"
-        assert_disjoint(it.runs(batch_id))
-        _stop_one_past_its_lease(it, batch_workers=[it.worker(), second])
-    finally:
-        second.terminate()
-        assert second.wait(30) == 0
+        assert worker.poll() is None, what
+    # It lies in the queue no more: it would come back for ever.
+    wait_until(lambda: not it.redis().llen("any.1") and not it.redis().hlen("unacked"), "the queue is empty")
 
 
-def _stop_one_past_its_lease(it: Stack, batch_workers: "list[subprocess.Popen[bytes]]") -> None:
-    """A worker that is stopped past its lease is fenced: the other one measures once the device is free."""
-    batch_id = it.submit_speed(1, seconds=1.0)
-    job = it.wait_measuring(batch_id)
-    pid = next(each.pid for each in it.workers() if each.id == job.worker_id)
-    stopped = psutil.Process(pid)
-    stopped.suspend()
-    try:
-        wait_until(lambda: it.jobs(batch_id)[0].worker_id != job.worker_id, "the other worker has taken the job")
-    finally:
-        stopped.resume()
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    assert [each.outcome for each in it.attempts(batch_id)] in (["lost", "done"], ["superseded", "done"])
-    assert all(each.poll() is None for each in batch_workers)
+@sqlite_only
+def test_a_worker_that_is_told_to_stop_gives_its_job_back(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    batch_id = it.submit_speed(1, seconds=300)
+    it.wait_measuring(batch_id)
+    session = it.session_pid(worker)
+    began = time.monotonic()
+    worker.terminate()
+    assert worker.wait(30) == 0
+    assert time.monotonic() - began < 10
+    [job] = it.jobs(batch_id)
+    assert (job.state, job.attempt, job.failures) == ("queued", 1, 0)
+    assert outcomes(it, batch_id) == {"returned": 1}
+    [row] = [each for each in it.workers() if each.pid == worker.pid]
+    assert row.stopped_at is not None
+    assert session is not None
+    assert not psutil.pid_exists(session)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import update
+from sqlalchemy import make_url, update
 
 from db import engine
 from db.engine import Database
 from db.jobs import cancel_jobs, expire_leases
+from db.runs import store_measurement
+from db.settings import Settings
 from db.status import waiting_in_vain
 from db.tables import model
 from db.workers import live_workers
@@ -67,7 +69,7 @@ def make(database: Database, database_url: str, home: Path, monkeypatch: pytest.
     made: list[Runner] = []
 
     def begin(worker_id: str = "worker-a", **changes: Any) -> Runner:
-        settings = runner_module.Settings(home=home, database_url=SecretStr(database_url), **changes)
+        settings = Settings(home=home, database_url=SecretStr(database_url), **changes)
         claimant = add_worker(database, worker_id)
         made.append(Runner(settings, database, claimant, machine_id="machine-a", probe=PROBE))
         return made[-1]
@@ -98,7 +100,7 @@ def away(request: pytest.FixtureRequest, database: Database, database_url: str) 
     @contextmanager
     def postgresql() -> Iterator[None]:
         server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
-        name = engine.make_url(database_url).database or ""
+        name = make_url(database_url).database or ""
         server.execute("ALTER DATABASE {name} ALLOW_CONNECTIONS false", name=name)
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         try:
@@ -117,9 +119,10 @@ def background() -> Iterator[ThreadPoolExecutor]:
 
 def queue(database: Database, *does: str, **fields: Any) -> list[int]:
     """Queue a speed job for each thing that a session shall do; equal ones share a loaded model."""
-    jobs = [
-        new_job(**({"spec": SPEED_SPEC, "model_hash": f"{each}-hash", "session_key": each} | fields)) for each in does
-    ]
+    jobs = []
+    for each in does:
+        named: dict[str, Any] = {"model_hash": f"{each}-hash", "session_key": each}
+        jobs.append(new_job(**({"spec": SPEED_SPEC} | named | fields)))
     return add_jobs(database, jobs, models={f"{each}-hash": entry(each) for each in does})
 
 
@@ -369,7 +372,7 @@ def test_a_result_that_can_not_be_stored_keeps_no_other_from_it(
 ) -> None:
     runner = make(max_attempts=1)
     [job_id, after] = queue(database, "good", "good")
-    store = runner_module.store_measurement
+    store = store_measurement
 
     def refuse(database: Database, job: int, *rest: Any) -> int | None:
         if job == job_id:

@@ -25,8 +25,8 @@ from bench.spec import JobSpec, StopRule
 from bench.workloads import Item
 from tests.waiting import wait_until
 from tests.worker.fakes import FakeDevice
+from worker import adapters, weights
 from worker import session as module
-from worker import weights
 from worker.device_lock import held
 from worker.protocol import Event, Failed, Finished, Locked, Order, Progress, Prompt
 from worker.session import Session, parse_order, read_orders, writer
@@ -401,7 +401,7 @@ def test_the_last_model_is_gone_before_the_next_is_loaded(
 ) -> None:
     made: list[weakref.ref[Any]] = []
     gone: list[bool] = []
-    load = module.load
+    load = adapters.load
 
     def watch(*arguments: Any) -> Any:
         gone.append(all(reference() is None for reference in made))

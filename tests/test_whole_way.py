@@ -1,0 +1,151 @@
+"""From a sweep file to the answers, through the command as people type it and real processes."""
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import wait_until
+from tests.worker import tiny
+from tests.worker.processes import START_SECONDS, Stack, model_tables, speed_sweep, stack
+
+QUALITY = """
+[workloads.mine]
+task = "text"
+items = "mine.jsonl"
+score = "contains"
+
+[[sweep]]
+model = "tiny-a"
+workload = "mine"
+strategy = ["direct", "chain_of_thought"]
+max_new_tokens = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Give two tiny models; each needs a session of its own."""
+    folder = tmp_path_factory.mktemp("models")
+    return {"tiny-a": tiny.build(folder / "a", "qwen2"), "tiny-b": tiny.build(folder / "b", "llama")}
+
+
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, models: dict[str, Path]) -> Iterator[Stack]:
+    """Give one home for the tests of this file, with a database and a Redis of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "history.db").write_bytes(sqlite_template.read_bytes())
+    with stack(folder, f"sqlite:///{folder}/history.db", models) as made:
+        yield made
+
+
+def test_a_model_that_no_worker_can_hold_waits_with_the_reason(it: Stack, models: dict[str, Path]) -> None:
+    reason = "needs 5000.0 GiB of memory; the largest worker, on "
+    done = it.call("run", str(it.sweep(speed_sweep(models, 1, memory_gib=5000))))
+    assert done.returncode == 4
+    assert f"2 jobs wait in queue any.256: {reason}" in done.stderr
+    batch_id = max(it.batches())
+    assert it.batch(batch_id).queued == 2
+    assert it.processes() == []
+    it.up()
+    status = " ".join(it.call("status").stdout.split())
+    assert f"2 jobs wait in queue any.256: {reason}" in status
+    assert it.call("cancel", "--batch", str(batch_id)).stdout == "2 cancelled\n"
+    _stop_up(it)
+
+
+def test_ctrl_c_on_run_leaves_a_batch_that_up_finishes(it: Stack, models: dict[str, Path]) -> None:
+    batch_id = _interrupt_run(it, models)
+    it.up()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert Counter(each.outcome for each in it.attempts(batch_id))["returned"] == 1
+    asked = f"select item_id, prompt, expected, text from answers where batch = {batch_id} order by job_id, item_id"
+    answers = json.loads(it.call("sql", "-o", "json", asked).stdout)
+    assert [each["item_id"] for each in answers] == ["q0", "q1", "q2"] * 2
+    assert (answers[1]["prompt"], answers[1]["expected"]) == ("What is 1?", "1")
+
+
+def _interrupt_run(it: Stack, models: dict[str, Path]) -> int:
+    """Interrupt a `run` in the middle of its batch, and return that."""
+    items = [{"id": f"q{number}", "prompt": f"What is {number}?", "answer": str(number)} for number in range(3)]
+    (it.folder / "mine.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    long = speed_sweep({"tiny-a": models["tiny-a"]}, 4, seconds=1.5, tables=False)
+    before = len(it.batches())
+    running = it.start("run", str(it.sweep(model_tables(models) + QUALITY + long)))
+    wait_until(lambda: running.poll() is not None or len(it.batches()) > before, "the batch is there", START_SECONDS)
+    batch_id = max(it.batches())
+    it.wait_running(batch_id, done=3)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(30) == 130
+    assert it.processes() == []
+    left = it.batch(batch_id)
+    assert (left.running, left.failed, left.cancelled) == (0, 0, 0)
+    assert min(left.done, left.queued) >= 1
+    said = it.log("run").splitlines()
+    assert said[0].startswith(f"batch {batch_id}: sweep")
+    assert sum(line.startswith("[") for line in said) >= 2, "a job that ended is told"
+    jobs = f"{left.queued} unfinished {'job' if left.queued == 1 else 'jobs'}"
+    assert said[-1] == (
+        f"Batch {batch_id} keeps {jobs}. Go on with `benchbeat up`, "
+        f"or cancel with `benchbeat cancel --batch {batch_id}`."
+    )
+    return batch_id
+
+
+def test_batches_on_two_models_take_turns_without_reloading(it: Stack, models: dict[str, Path]) -> None:
+    it.up()
+    others = {name: models[name] for name in reversed(models)}
+    first = it.submit(speed_sweep(models, 4, seconds=0.3))
+    waited = it.call("submit", "--wait", str(it.sweep(speed_sweep(others, 4, seconds=0.3))))
+    assert waited.returncode == 0, waited.stderr
+    second = max(it.batches())
+    assert second != first
+    assert "[8/8]" in waited.stdout
+    it.wait_ended(first)
+    runs = [*it.runs(first), *it.runs(second)]
+    for batch_id in (first, second):
+        it.assert_nothing_lost(batch_id)
+    loads = Counter(each.model for each in runs if each.load_seconds is not None)
+    assert all(count <= 2 for count in loads.values()), loads
+    assert len({each.session for each in runs}) <= 4
+
+
+def test_jobs_are_cancelled_in_every_state(it: Stack) -> None:
+    it.up()
+    done, held = it.submit_speed(1), it.submit_speed(3, seconds=300)
+    it.wait_ended(done)
+    running = it.wait_measuring(held)
+    # Asked for here, since the command's own start would count.
+    began = time.monotonic()
+    it.cancel(held)
+    it.wait_ended(held)
+    assert time.monotonic() - began < 3, "about a second, and the rest for a busy machine"
+    assert (it.batch(held).cancelled, it.batch(done).done) == (3, 1)
+    assert [each.outcome for each in it.attempts(held)] == ["cancelled"]
+    assert it.runs(held) == []
+    again = it.call("cancel", str(running.id), str(it.jobs(done)[0].id))
+    assert (again.returncode, again.stdout) == (0, "0 cancelled\n")
+    assert again.stderr == "nothing was left to cancel\n"
+    assert it.batch(done).done == 1
+
+
+def test_ctrl_c_on_up_and_down_leave_nothing_behind(it: Stack) -> None:
+    it.up()
+    held = it.submit_speed(1, seconds=300)
+    it.wait_running(held)
+    _stop_up(it)
+    assert [each.state for each in it.jobs(held)] == ["queued"]
+    assert it.call("down").stdout == "stopped the embedded Redis\n"
+    assert it.call("down").stdout == "nothing was running\n"
+    assert it.processes() == []
+
+
+def _stop_up(it: Stack) -> None:
+    it.up().send_signal(signal.SIGINT)
+    assert it.up_ended() == 0
+    assert it.processes() == []
