@@ -40,10 +40,13 @@ def snapshot(database: Database, batch_id: int, *, with_ended: bool = False) -> 
         )
 
 
-def follow(database: Database, batch_id: int, *, gone: Callable[[], bool] | None = None) -> Snapshot:
+def follow(
+    database: Database, batch_id: int, *, gone: Callable[[], bool] | None = None, to_the_last: bool = True
+) -> Snapshot:
     """Show a batch until it has ended, or until `gone` says that the worker started for it is gone.
 
-    With such a worker nothing is said about jobs that wait: it may still be on its way up.
+    With such a worker nothing is said about jobs that wait: it may still be on its way up. Without `to_the_last`
+    it is enough that no worker can take what is left.
     """
     started = time.monotonic()
     teller = _Teller()
@@ -67,9 +70,13 @@ def follow(database: Database, batch_id: int, *, gone: Callable[[], bool] | None
                     update.update(picture(now, started))
                 else:
                     teller.tell(now)
-                if not now.batch.open or nobody_left:
+                if not now.batch.open or nobody_left or not (to_the_last or _can_go_on(now)):
                     return now
             time.sleep(_pause_seconds(time.monotonic() - began))
+
+
+def _can_go_on(now: Snapshot) -> bool:
+    return now.batch.running > 0 or now.batch.queued > sum(each.jobs for each in now.waiting)
 
 
 def _pause_seconds(look_seconds: float) -> float:

@@ -46,7 +46,10 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
     is_open = bool(snapshot(database, batch_id).batch.open)
     child = _start_worker(state, batch_id) if is_open and not _owner(state) else None
     try:
-        last = follow(database, batch_id, gone=None if child is None else lambda: child.poll() is not None)
+        if child is None:
+            last = follow(database, batch_id, to_the_last=False)
+        else:
+            last = follow(database, batch_id, gone=lambda: child.poll() is not None)
     except KeyboardInterrupt:
         _say_how_to_go_on(state, batch_id, child)
         return 130

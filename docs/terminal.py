@@ -17,7 +17,7 @@ COLUMNS = 112
 
 COMMANDS = (
     "benchbeat history --limit 7",
-    "benchbeat sql \"select strategy, text, score from answers where item_id = 'facts-001' order by run_id desc limit 3\"",
+    "benchbeat sql \"select strategy, text, score from answers where item_id = 'facts-001' limit 3\"",
     "benchbeat run --model smolm2-135m --workload facts",
 )
 

@@ -43,19 +43,21 @@ def it(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, models: 
         yield made
 
 
-def test_a_model_that_no_worker_can_hold_waits_with_the_reason(it: Stack, models: dict[str, Path]) -> None:
-    reason = "needs 5000.0 GiB of memory; the largest worker, on "
+def test_run_ends_by_itself_where_no_worker_can_hold_the_model(it: Stack, models: dict[str, Path]) -> None:
+    _run_too_large(it, models)
+    assert it.processes() == []
+
+
+def _run_too_large(it: Stack, models: dict[str, Path]) -> None:
+    reason = "2 jobs wait in queue any.256: needs 5000.0 GiB of memory; the largest worker, on "
     done = it.call("run", str(it.sweep(speed_sweep(models, 1, memory_gib=5000))))
     assert done.returncode == 4
-    assert f"2 jobs wait in queue any.256: {reason}" in done.stderr
+    assert reason in done.stderr
     batch_id = max(it.batches())
     assert it.batch(batch_id).queued == 2
-    assert it.processes() == []
-    it.up()
-    status = " ".join(it.call("status").stdout.split())
-    assert f"2 jobs wait in queue any.256: {reason}" in status
-    assert it.call("cancel", "--batch", str(batch_id)).stdout == "2 cancelled\n"
-    _stop_up(it)
+    if it.processes():
+        assert reason in " ".join(it.call("status").stdout.split())
+    assert "2 cancelled" in it.call("cancel", "--batch", str(batch_id)).stdout
 
 
 def test_ctrl_c_on_run_leaves_a_batch_that_up_finishes(it: Stack, models: dict[str, Path]) -> None:
@@ -97,6 +99,14 @@ def _interrupt_run(it: Stack, models: dict[str, Path]) -> int:
     return batch_id
 
 
+def test_run_leaves_the_work_to_a_worker_that_runs(it: Stack, models: dict[str, Path]) -> None:
+    it.up()
+    done = it.call("run", str(it.sweep(speed_sweep(models, 1))))
+    assert done.returncode == 0
+    assert "runs on this machine and does the work" in done.stderr
+    _run_too_large(it, models)
+
+
 def test_batches_on_two_models_take_turns_without_reloading(it: Stack, models: dict[str, Path]) -> None:
     it.up()
     others = {name: models[name] for name in reversed(models)}
@@ -129,23 +139,19 @@ def test_jobs_are_cancelled_in_every_state(it: Stack) -> None:
     assert [each.outcome for each in it.attempts(held)] == ["cancelled"]
     assert it.runs(held) == []
     again = it.call("cancel", str(running.id), str(it.jobs(done)[0].id))
-    assert (again.returncode, again.stdout) == (0, "0 cancelled\n")
-    assert again.stderr == "nothing was left to cancel\n"
+    assert again.returncode == 0
+    assert "nothing was left to cancel" in again.stdout + again.stderr
     assert it.batch(done).done == 1
 
 
 def test_ctrl_c_on_up_and_down_leave_nothing_behind(it: Stack) -> None:
-    it.up()
+    up = it.up()
     held = it.submit_speed(1, seconds=300)
     it.wait_running(held)
-    _stop_up(it)
+    up.send_signal(signal.SIGINT)
+    assert up.wait(30) == 0
+    assert it.processes() == []
     assert [each.state for each in it.jobs(held)] == ["queued"]
     assert it.call("down").stdout == "stopped the embedded Redis\n"
     assert it.call("down").stdout == "nothing was running\n"
-    assert it.processes() == []
-
-
-def _stop_up(it: Stack) -> None:
-    it.up().send_signal(signal.SIGINT)
-    assert it.up_ended() == 0
     assert it.processes() == []

@@ -140,11 +140,6 @@ class Stack:
             wait_until(lambda: len(self.workers()) > before, "the worker of `up` has registered", START_SECONDS)
         return self._up
 
-    def up_ended(self) -> int:
-        """Wait until `up` has ended; return its exit code."""
-        assert self._up is not None
-        return self._up.wait(60)
-
     def wait_registered(self, process: "subprocess.Popen[bytes]") -> str:
         """Wait until a worker has written its row, and return its id."""
 
