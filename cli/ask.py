@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from cli.context import State
-from cli.options import output_option
+from cli.options import COUNT, ID, output_option
 
 
 @click.command(short_help="Show what was measured.")
-@click.option("--batch", type=int, help="Runs of one batch.")
+@click.option("--batch", type=ID, help="Runs of one batch.")
 @click.option("--model", help="Runs of one model.")
 @click.option("--workload", help="Runs of one workload.")
 @click.option("--strategy", help="Runs of one strategy.")
@@ -18,7 +18,7 @@ from cli.options import output_option
 @click.option("--device", help="Runs on one kind of device.")
 @click.option("--precision", help="Runs in one precision.")
 @click.option("--series", help="Runs of one series.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The last so many runs.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="The last so many runs.")
 @output_option
 @click.pass_obj
 def history(state: State, /, limit: int, output: str, **filters: Any) -> int:

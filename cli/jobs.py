@@ -3,15 +3,15 @@
 import click
 
 from cli.context import State
-from cli.options import output_option
+from cli.options import ID, output_option
 
-_JOBS = click.argument("job", type=int, nargs=-1)
-_BATCH = click.option("--batch", type=int, help="Every job of a batch.")
+_JOBS = click.argument("job", type=ID, nargs=-1)
+_BATCH = click.option("--batch", type=ID, help="Every job of a batch.")
 
 
 @click.command(short_help="Show batches, jobs, workers and queues.")
-@click.argument("job", type=int, required=False)
-@click.option("--batch", type=int, help="The jobs of one batch.")
+@click.argument("job", type=ID, required=False)
+@click.option("--batch", type=ID, help="The jobs of one batch.")
 @output_option
 @click.pass_obj
 def status(state: State, job: int | None, batch: int | None, output: str) -> None:

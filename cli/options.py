@@ -42,6 +42,28 @@ _AXES = {
 
 _FORMATS = ("table", "json", "jsonl", "csv", "md")
 
+
+class _Natural(click.ParamType[int]):
+    """A whole number from 1 to what fits into a column of a database."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail in words."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        if not 1 <= number < 2**63:
+            self.fail(f"{value} is not from 1 to {2**63 - 1}", param, ctx)
+        return number
+
+
+#: id of a job or a batch
+ID = _Natural("id")
+COUNT = _Natural("number")
+
 output_option = click.option(
     "-o", "--output", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print the data."
 )

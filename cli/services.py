@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.context import State, log_to_stderr
+from cli.options import ID
 
 _device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="What to measure on (BENCHBEAT_DEVICE)."
@@ -15,7 +16,7 @@ _device = click.option(
 
 @click.command(short_help="Run one worker, for a supervisor.")
 @_device
-@click.option("--batch", type=int, help="Work for one batch only, and end with it.")
+@click.option("--batch", type=ID, help="Work for one batch only, and end with it.")
 @click.pass_obj
 def worker(state: State, device: str | None, batch: int | None) -> None:
     """Run jobs on this machine's device until SIGTERM or Ctrl-C; the running job then goes back to the queue."""

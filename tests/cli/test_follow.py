@@ -11,7 +11,7 @@ from db.engine import Database
 from db.jobs import cancel_jobs, fail_job
 from db.runs import store_measurement
 from report.progress import Snapshot
-from tests.db.builders import add_jobs, add_worker, claimed_by, measurement
+from tests.db.builders import add_jobs, add_worker, claimed_by, measurement, new_job
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,23 @@ def test_jobs_that_nobody_can_take_are_said_once(history: Database, capsys: pyte
     assert capsys.readouterr().err == (
         "1 job waits in queue any.4: no worker is running; start one with `benchbeat up` or `benchbeat worker`\n"
     )
+
+
+def test_following_ends_where_no_worker_can_take_what_is_left(history: Database) -> None:
+    add_worker(history, "small")
+    add_jobs(history, [new_job(), new_job(memory_mib=9000)])
+    looks = iter(range(5))
+
+    def look(database: Database, batch_id: int) -> Snapshot:
+        if next(looks) == 3:
+            measure(database, 1)
+        return snapshot(database, batch_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "snapshot", look)
+        last = follow(history, 1, to_the_last=False)
+    assert (last.batch.done, last.batch.queued) == (1, 1)
+    assert exit_code(last) == FAILED
 
 
 def test_a_database_that_is_away_for_a_while_is_said_once(

@@ -94,7 +94,7 @@ def test_a_worker_of_this_machine_that_runs_already_does_the_work(
     benchbeat: Command, history: Database, redis: str, started: list[FakeWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_worker(history, "resident", machine_id="test-machine", pid=os.getpid(), queues=("any.1",))
-    monkeypatch.setattr("cli.run.follow", lambda database, batch_id, gone: _measured(database, batch_id))
+    monkeypatch.setattr("cli.run.follow", lambda database, batch_id, **_: _measured(database, batch_id))
     done = benchbeat("run", *SMALL)
     assert done.code == 0
     assert "worker resident runs on this machine and does the work\n" in done.err

@@ -80,7 +80,6 @@ class Stack:
             "BENCHBEAT_MACHINE": "test-machine",
             "BENCHBEAT_DEVICE": "cpu",
             "BENCHBEAT_LOCK_DIR": str(self.locks),
-            "BENCHBEAT_MODELS_DIR": str(next(iter(models.values())).parent),
             "BENCHBEAT_LEASE_SECONDS": "2",
             "BENCHBEAT_TICK_SECONDS": "0.5",
             # The tests share few cores, and a tiny model gains nothing from more than one.
@@ -88,6 +87,8 @@ class Stack:
             "PYTHONPATH": str(ROOT),
             **settings,
         }
+        if models:
+            self.environment["BENCHBEAT_MODELS_DIR"] = str(next(iter(models.values())).parent)
         self._started: list[subprocess.Popen[bytes]] = []
         self._worker: subprocess.Popen[bytes] | None = None
         self._up: subprocess.Popen[bytes] | None = None
