@@ -35,9 +35,13 @@ def submit(
         _show(expanded, output)
         return 0
     check_can_be_had(expanded, state)
+    from scheduler.broker import broker_url, check_broker
     from scheduler.submit import submit as submit_sweep
 
-    submission = submit_sweep(state.database, expanded, key=key)
+    database = state.database
+    # Asked first, so that a wrong URL leaves nothing behind; a Redis that goes away after this costs a warning only.
+    check_broker(broker_url(state.settings.home, state.settings.broker))
+    submission = submit_sweep(database, expanded, key=key)
     said = say_sweep(expanded) if submission.created else "queued before with this key"
     click.echo(f"batch {submission.batch_id}: {said}")
     ring(state)
@@ -45,7 +49,7 @@ def submit(
         return 0
     from cli.follow import exit_code, follow
 
-    return exit_code(follow(state.database, submission.batch_id))
+    return exit_code(follow(database, submission.batch_id))
 
 
 def ring(state: State) -> None:

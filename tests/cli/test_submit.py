@@ -130,28 +130,40 @@ def test_a_key_that_is_no_line_of_text_is_refused(benchbeat: Command, history: D
     assert count(history) == (0, 0)
 
 
-def test_without_redis_the_batch_is_queued_and_that_is_said(
+def test_without_redis_nothing_is_stored(
     benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHBEAT_BROKER_URL", "redis://:sesame@127.0.0.1:1/0")
+    done = benchbeat("submit", *SMALL)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "Error: Redis at redis://127.0.0.1:1/0 can't be reached (Connection refused). "
+        "Start one with `redis-server`, or unset BENCHBEAT_BROKER_URL to use the embedded one.\n"
+    )
+    assert count(history) == (0, 0)
+
+
+def test_without_an_embedded_redis_to_start_nothing_is_stored(
+    benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHBEAT_BROKER_URL")
+    monkeypatch.setattr("scheduler.redis_server.find_server_binary", lambda: None)
+    done = benchbeat("submit", *SMALL)
+    assert (done.code, done.out) == (2, "")
+    assert count(history) == (0, 0)
+
+
+def test_a_redis_that_goes_away_after_it_answered_costs_a_warning(
+    benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHBEAT_BROKER_URL", "redis://:sesame@127.0.0.1:1/0")
+    monkeypatch.setattr("scheduler.broker.check_broker", lambda url: None)
     done = benchbeat("submit", *SMALL)
     assert (done.code, done.out) == (0, "batch 1: options: 1 job (1 model, 1 workload)\n")
     assert done.err == (
         "Warning: Redis at redis://127.0.0.1:1/0 does not answer (Connection refused)\n"
         "The jobs are queued all the same, and run once the workers have Redis again.\n"
     )
-    assert count(history) == (1, 1)
-
-
-def test_without_an_embedded_redis_to_start_the_batch_is_queued_and_that_is_said(
-    benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("BENCHBEAT_BROKER_URL")
-    monkeypatch.setattr("scheduler.redis_server.find_server_binary", lambda: None)
-    done = benchbeat("submit", *SMALL)
-    assert done.code == 0
-    assert done.err.startswith("Warning: ")
-    assert done.err.endswith("The jobs are queued all the same, and run once the workers have Redis again.\n")
     assert count(history) == (1, 1)
 
 
@@ -168,9 +180,9 @@ def test_a_frozen_redis_holds_a_submitter_up_for_less_than_ten_seconds(
         finally:
             os.kill(server.pid, signal.SIGCONT)
     assert time.monotonic() - began < 10
-    assert (done.returncode, done.stdout) == (0, "batch 1: options: 1 job (1 model, 1 workload)\n")
-    assert done.stderr.startswith(f"Warning: Redis at {server.url} does not answer (")
-    assert count(history) == (1, 1)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: Redis at {server.url} can't be reached (")
+    assert count(history) == (0, 0)
 
 
 def freeze(server: RedisServer) -> None:

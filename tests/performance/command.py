@@ -68,8 +68,10 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | Non
         sizes, weights_home = (QUICK, folder) if quick else (Sizes(), home)
         with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
             results = measure(world, names)
+    facts["load_average_at_the_end"] = table.load_average()
     table.print_table(results, "md" if markdown else "table")
-    click.echo(f"\n{table.verdict(results)}")
+    end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
+    click.echo(f"\nload average at the end {end}; {table.verdict(results)}")
     if json_file is not None:
         table.write_json(json_file, facts, results)
 

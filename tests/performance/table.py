@@ -27,12 +27,17 @@ def head() -> dict[str, Any]:
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "load_average": load_average(),
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "git_commit": state.commit,
         "git_dirty": state.dirty,
     }
+
+
+def load_average() -> list[float]:
+    """Return the processes that run or wait for a processor, averaged over 1, 5 and 15 minutes."""
+    return [round(load, 2) for load in os.getloadavg()]
 
 
 def head_in_words(facts: dict[str, Any]) -> str:
