@@ -1,7 +1,6 @@
 """The command: picks rows, measures them one after the other, prints the table."""
 
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,15 +84,17 @@ def pick(only: Sequence[str]) -> list[str]:
 
 
 def measure(world: World, names: Sequence[str]) -> list[Result]:
-    """Measure rows, one after the other."""
+    """Measure rows, one after the other, telling of each on standard error."""
     results: list[Result] = []
     for name in names:
         click.echo(f"measuring {name} ... ", err=True, nl=False)
         started = time.monotonic()
-        results += ROWS[name](world)
-        click.echo(f"{time.monotonic() - started:.0f} s", err=True)
+        measured = list(ROWS[name](world))
+        figures = ", ".join(table.figure(result) for result in measured)
+        click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
+        results += measured
     return results
 
 
 def _interrupt(number: int, frame: object) -> None:
-    sys.exit(128 + number)
+    raise KeyboardInterrupt

@@ -22,7 +22,7 @@ class _Reading(NamedTuple):
 def decode_rows(world: World) -> Iterator[Result]:
     """The protocol, and the bare loop beside itself, which shows how much this machine can tell."""
     without_progress_bars()
-    ours, bare = _locked(_Protocol(world)), _locked(_Bare(world))
+    ours, bare = _locked(_Protocol(world), world), _locked(_Bare(world), world)
     pairs = alternate(ours, bare, world.sizes.generations)
     noise = alternate(bare, bare, world.sizes.generations, warm_up=0)
     tokens = world.sizes.tokens
@@ -35,12 +35,12 @@ def decode_rows(world: World) -> Iterator[Result]:
         yield _result("noise", f"a bare loop, {field} time a token", field, noise, "the same loop", None)
 
 
-def _locked(measure: Callable[[], _Reading]) -> Callable[[], _Reading]:
+def _locked(measure: Callable[[], _Reading], world: World) -> Callable[[], _Reading]:
     """Return a function that holds the machine's lock while it measures, as a session does."""
     from worker.device_lock import held
 
     def once() -> _Reading:
-        with held("machine"):
+        with held("machine", world.lock_dir):
             return measure()
 
     return once

@@ -38,7 +38,7 @@ def second_job_rows(world: World) -> Iterator[Result]:
     for _ in range(world.sizes.sessions):
         home = world.new_home_with_model()
         started = time.perf_counter()
-        session = _WatchedSession(world.probe, home=home, logs=home / "logs")
+        session = _WatchedSession(world.probe, home=home, logs=home / "logs", lock_dir=world.lock_dir)
         first.append(session.milliseconds_to_first_call(_speed_order(world, 1), started))
         second.append(session.milliseconds_to_first_call(_speed_order(world, 2), time.perf_counter()))
         quality.append(session.milliseconds_to_first_call(_quality_order(world, 3), time.perf_counter(), stop=True))
@@ -106,7 +106,7 @@ def _quality_order(world: World, number: int) -> Order:
 
 def overhead_rows(world: World) -> Iterator[Result]:
     """A worker's runner, from the claim to the committed run, on a loaded model and SQLite."""
-    settings = Settings(home=world.new_home_with_model())
+    settings = Settings(home=world.new_home_with_model(), lock_dir=world.lock_dir)
     database = Database(settings.database)
     ensure(database)
     submit(database, _jobs(world))

@@ -67,8 +67,13 @@ def verdict(results: Sequence[Result]) -> str:
     return f"{len(missed)} of {len(judged)} goals missed: {', '.join(missed)}"
 
 
+def figure(result: Result) -> str:
+    """Return the median and, where there is one, the ratio: "47.1 ms, ratio 1.230"."""
+    ratio = "" if result.ratio is None else f", ratio {result.ratio:.3f}"
+    return _figure(median(result.ours), result.unit) + ratio
+
+
 def _cells(result: Result) -> list[str | int | None]:
-    interval = result.interval
     goal = result.goal.in_words(result.unit) if result.goal else None
     return [
         result.row,
@@ -79,7 +84,7 @@ def _cells(result: Result) -> list[str | int | None]:
         result.beside or None,
         _figure(median(result.theirs), result.unit) if result.theirs else None,
         None if result.ratio is None else f"{result.ratio:.3f}",
-        None if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+        _interval(result.interval),
         goal,
         {True: "yes", False: "NO", None: None}[result.met],
     ]
@@ -102,6 +107,10 @@ def _entry(result: Result) -> dict[str, Any]:
         "met": result.met,
         "note": result.note or None,
     }
+
+
+def _interval(interval: tuple[float, float] | None) -> str | None:
+    return None if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 def _figure(value: float, unit: str) -> str:

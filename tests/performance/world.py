@@ -67,12 +67,22 @@ class World:
         self.sizes = sizes
 
     @cached_property
+    def lock_dir(self) -> Path | None:
+        """Folder of the device's lock: a quick run says nothing of time, and must wait for nobody who measures."""
+        if not self._tiny:
+            return None
+        folder = self.folder / "locks"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @cached_property
     def environment(self) -> Mapping[str, str]:
         """Variables for processes: no settings but ours, and byte code kept, as an installation keeps it."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("BENCHBEAT_")}
         if kept.pop("PYTHONDONTWRITEBYTECODE", None):
             kept["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
-        return {**kept, "BENCHBEAT_MACHINE": MACHINE}
+        locks = {"BENCHBEAT_LOCK_DIR": str(self.lock_dir)} if self.lock_dir else {}
+        return {**kept, "BENCHBEAT_MACHINE": MACHINE, **locks}
 
     def command(self, home: Path, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
         """Return the command line of `benchbeat ARGUMENTS`, with options for Python itself."""
