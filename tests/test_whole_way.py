@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.waiting import wait_until
 from tests.worker import tiny
 from tests.worker.processes import START_SECONDS, Stack, model_tables, speed_sweep, stack
+
+#: what a worker's main process may hold in memory
+RESIDENT_MIB = 120
 
 QUALITY = """
 [workloads.mine]
@@ -61,10 +65,13 @@ def _run_too_large(it: Stack, models: dict[str, Path]) -> None:
 
 
 def test_ctrl_c_on_run_leaves_a_batch_that_up_finishes(it: Stack, models: dict[str, Path]) -> None:
+    backlog = it.submit_speed(2)
     batch_id = _interrupt_run(it, models)
+    assert it.batch(backlog).queued == 2, "what others queued is left alone"
     it.up()
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
+    for each in (backlog, batch_id):
+        it.wait_ended(each)
+        it.assert_nothing_lost(each)
     assert Counter(each.outcome for each in it.attempts(batch_id))["returned"] == 1
     asked = f"select item_id, prompt, expected, text from answers where batch = {batch_id} order by job_id, item_id"
     answers = json.loads(it.call("sql", "-o", "json", asked).stdout)
@@ -76,12 +83,13 @@ def _interrupt_run(it: Stack, models: dict[str, Path]) -> int:
     """Interrupt a `run` in the middle of its batch, and return that."""
     items = [{"id": f"q{number}", "prompt": f"What is {number}?", "answer": str(number)} for number in range(3)]
     (it.folder / "mine.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    long = speed_sweep({"tiny-a": models["tiny-a"]}, 4, seconds=1.5, tables=False)
+    long = speed_sweep({"tiny-a": models["tiny-a"]}, 5, seconds=1.5, tables=False)
     before = len(it.batches())
     running = it.start("run", str(it.sweep(model_tables(models) + QUALITY + long)))
     wait_until(lambda: running.poll() is not None or len(it.batches()) > before, "the batch is there", START_SECONDS)
     batch_id = max(it.batches())
-    it.wait_running(batch_id, done=3)
+    it.wait_measuring(batch_id)
+    _is_small_and_idle(it, batch_id)
     running.send_signal(signal.SIGINT)
     assert running.wait(30) == 130
     assert it.processes() == []
@@ -91,12 +99,35 @@ def _interrupt_run(it: Stack, models: dict[str, Path]) -> int:
     said = it.log("run").splitlines()
     assert said[0].startswith(f"batch {batch_id}: sweep")
     assert sum(line.startswith("[") for line in said) >= 2, "a job that ended is told"
+    assert it.redis().keys("batch.*") == [], "the doorbell of its own worker is gone"
     jobs = f"{left.queued} unfinished {'job' if left.queued == 1 else 'jobs'}"
     assert said[-1] == (
         f"Batch {batch_id} keeps {jobs}. Go on with `benchbeat up`, "
         f"or cancel with `benchbeat cancel --batch {batch_id}`."
     )
     return batch_id
+
+
+def _is_small_and_idle(it: Stack, batch_id: int) -> None:
+    """The worker's main process holds no torch, and costs next to nothing while its session measures."""
+    [row] = [each for each in it.workers() if each.batch_id == batch_id]
+    main = psutil.Process(row.pid)
+    assert main.memory_info().rss < RESIDENT_MIB * 2**20
+    maps = Path(f"/proc/{row.pid}/maps")
+    if maps.exists():  # on Linux
+        files = maps.read_text()
+        assert "_sqlite3" in files
+        assert "torch" not in files
+        assert "tokenizers" not in files
+    before = _cpu_seconds(main)
+    seen = row.seen_at
+    wait_until(lambda: max(each.seen_at for each in it.workers()) > seen + 1.5, "a few ticks have passed")
+    assert _cpu_seconds(main) - before < 0.3
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def test_run_leaves_the_work_to_a_worker_that_runs(it: Stack, models: dict[str, Path]) -> None:
@@ -123,11 +154,13 @@ def test_batches_on_two_models_take_turns_without_reloading(it: Stack, models: d
     loads = Counter(each.model for each in runs if each.load_seconds is not None)
     assert all(count <= 2 for count in loads.values()), loads
     assert len({each.session for each in runs}) <= 4
+    _cancel_in_every_state(it, runs[-1].model)
 
 
-def test_jobs_are_cancelled_in_every_state(it: Stack) -> None:
-    it.up()
-    done, held = it.submit_speed(1), it.submit_speed(3, seconds=300)
+def _cancel_in_every_state(it: Stack, loaded: str) -> None:
+    done, held = (
+        it.submit(speed_sweep({loaded: it.models[loaded]}, jobs, seconds=s)) for jobs, s in ((1, 0), (3, 300))
+    )
     it.wait_ended(done)
     running = it.wait_measuring(held)
     # Asked for here, since the command's own start would count.

@@ -14,12 +14,9 @@ from db.engine import Database
 from db.jobs import (
     Claimant,
     Claimed,
-    Lease,
     claim,
     end_cancelled,
-    extend_lease,
     fail_job,
-    look_at_lease,
     requeue_elsewhere,
     return_job,
 )
@@ -28,8 +25,9 @@ from db.settings import Settings
 from scheduler.queues import queue_of
 from worker.causes import first_line
 from worker.facts import Probe
+from worker.heartbeat import Heartbeat
 from worker.orders import OrderMaker
-from worker.protocol import Failed, Finished, Order, Progress
+from worker.protocol import Failed, Finished, Order
 from worker.spool import Spool, Spooled
 from worker.supervise import Crashed, Outcome, SessionProcess, Stopped
 
@@ -37,9 +35,6 @@ log = logging.getLogger("benchbeat.worker")
 
 #: every so many claims, a job that waited too long goes first
 _OVERDUE_EVERY = 4
-#: how quickly a wish to cancel is seen, and how often progress is stored at most
-_LOOK_SECONDS = 0.5
-_PROGRESS_SECONDS = 1.0
 
 
 @dataclass
@@ -127,6 +122,14 @@ class Runner:
         finally:
             self._one_at_a_time.release()
 
+    def store_waiting(self) -> None:
+        """Store what waits in the spool, unless a job runs: the next one begins with that."""
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self.replay_spool()
+            finally:
+                self._one_at_a_time.release()
+
     def replay_spool(self) -> None:
         """Store the results that were measured but not stored. Raises UnavailableError where the database is away."""
         with self._one_at_a_time:
@@ -152,9 +155,13 @@ class Runner:
         started = time.monotonic()
         try:
             session = self._session_for(job)
-            outcome: Outcome = session.measure(
-                self._order(job), job_seconds=self.settings.job_seconds, check=_Heartbeat(self, job)
-            )
+            order = self._order(job)
+            with Heartbeat(self.database, job, self.settings.lease_seconds) as heartbeat:
+                outcome: Outcome = session.measure(
+                    order,
+                    job_seconds=self.settings.job_seconds,
+                    check=lambda progress: "shutdown" if self._stopping.is_set() else heartbeat.look(progress),
+                )
         except Exception as error:
             # Whatever kept it from starting is no reason to strand the job until its lease ends.
             log.debug("job %d could not be started", job.id, exc_info=True)
@@ -276,39 +283,3 @@ class Runner:
         elif path is not None:
             self.spool.remove(path)
         return f"job {job_id} done" if run_id is not None else f"job {job_id}: attempt {attempt} came too late"
-
-
-class _Heartbeat:
-    """Keeps the lease while a job runs, stores its progress, and sees when it must stop."""
-
-    def __init__(self, runner: Runner, job: Claimed) -> None:
-        self._runner, self._job = runner, job
-        self._extended = self._looked = time.monotonic()
-        self._stored: Progress | None = None
-
-    def __call__(self, progress: Progress | None) -> str | None:
-        """Return why the job must stop, or None."""
-        if self._runner._stopping.is_set():
-            return "shutdown"
-        try:
-            lease = self._look(progress)
-        except UnavailableError:
-            # The measurement goes on: its result waits in the spool until the database is back.
-            return None
-        if lease is None:
-            return "lost"
-        return "cancelled" if lease.cancel_requested else None
-
-    def _look(self, progress: Progress | None) -> Lease | None:
-        time_now = time.monotonic()
-        settings, database, job = self._runner.settings, self._runner.database, self._job
-        news = progress is not self._stored and time_now - self._extended >= _PROGRESS_SECONDS
-        if news or time_now - self._extended >= settings.lease_seconds / 3:
-            self._extended = self._looked = time_now
-            self._stored = progress
-            text = progress.model_dump_json(exclude={"event"}) if progress is not None else None
-            return extend_lease(database, job.id, job.attempt, settings.lease_seconds, text)
-        if time_now - self._looked >= _LOOK_SECONDS:
-            self._looked = time_now
-            return look_at_lease(database, job.id, job.attempt)
-        return Lease(cancel_requested=False)

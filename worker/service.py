@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -80,7 +81,9 @@ class Worker:
         self._ended = threading.Event()
 
     def serve(self) -> None:
-        """Run jobs until told to stop (SIGTERM or SIGINT)."""
+        """Run jobs until told to stop (SIGTERM, SIGINT or SIGHUP)."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._leave)  # until Celery puts its own in place
         self._register()
         self.runner.replay_spool()
         ticker = threading.Thread(target=self._tick_until_ended, name="tick", daemon=True)
@@ -98,20 +101,23 @@ class Worker:
             self._say_goodbye()
             self.database.dispose()
 
+    def _leave(self, *_: Any, **__: Any) -> None:
+        """Stop as soon as the running job has gone back to the queue; may be called as a signal handler."""
+        self._leaving.set()
+        self.runner.stop()
+
     def _consume(self) -> None:
         """Consume until told to stop.
 
         A message that is none (no JSON, a body that can't be decoded) ends Celery's consumer, which gives it back to
         the queue at its end. So the next one starts with empty queues: rings are hints, and the reconciler rings again.
         """
-        from celery.signals import worker_shutting_down
+        from celery.signals import worker_ready, worker_shutting_down
         from celery.worker import state
 
-        def leave(**_: Any) -> None:
-            self._leaving.set()
-            self.runner.stop()
-
-        worker_shutting_down.connect(leave, weak=False)
+        worker_shutting_down.connect(self._leave, weak=False)
+        # Celery would start the program anew.
+        worker_ready.connect(lambda **_: signal.signal(signal.SIGHUP, self._leave), weak=False)
         app = make_app(self.broker)
         app.task(name=RUN_JOB, ignore_result=True, acks_late=True)(self._run_job)
         while not self._leaving.is_set():
@@ -204,9 +210,13 @@ class Worker:
                     return
 
     def _tick(self, bell: Bell) -> None:
+        if self._leaving.is_set():
+            self._stop_consumer()  # told in a moment when Celery did not listen
         current = self.runner.current
         mark_seen(self.database, self.id, job_id=current.id if current else None, loaded=self.runner.loaded)
         self.runner.release_idle(IDLE_SESSION_SECONDS)
+        # Before leases are taken back: what is measured need not be computed again.
+        self.runner.store_waiting()
         attempts = self.settings.max_attempts
         self._listen(bell)
         if self.batch_id is None:

@@ -1,17 +1,31 @@
 """Building what the tests of the database start from: batches of jobs, workers, measurements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, func, insert, literal, select, text, update
+from sqlalchemy import Row, Table, delete, func, insert, inspect, literal, select, text, update
 
 from bench.catalog import ModelEntry
 from bench.results import Answer, Environment, Figures, Measurement, Resolved, Sample
 from bench.spec import JobSpec
 from bench.workloads import Item, Workload
 from db.engine import Database, now
-from db.jobs import Claimant, Claimed, claim
+from db.jobs import (
+    Claimant,
+    Claimed,
+    Expired,
+    cancel_jobs,
+    claim,
+    end_cancelled,
+    expire_leases,
+    extend_lease,
+    fail_job,
+    requeue_elsewhere,
+    return_job,
+)
+from db.repeat import repeat_jobs
+from db.runs import store_measurement
 from db.submissions import NewBatch, NewJob, insert_batch
 from db.tables import attempt, job, metadata, run
 from db.workers import register_worker
@@ -171,16 +185,25 @@ def row_counts(database: Database, tables: Iterable[Table] = metadata.sorted_tab
         }
 
 
+def everything(database: Database) -> dict[str, Any]:
+    """Return all that an upgrade must leave as it was where it fails: revision, views, and each table's rows."""
+    with database.read() as connection:
+        names = inspect(connection).get_table_names()
+        rows = {name: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{name}"')))) for name in names}
+        return {"rows": rows, "views": sorted(inspect(connection).get_view_names())}
+
+
 def empty(database: Database) -> None:
-    """Delete every row of a PostgreSQL database, and count from 1 again."""
-    numbered = [
-        table.name for table in metadata.sorted_tables if "id" in table.c and table.c.id.type.python_type is int
-    ]
+    """Delete every row, and count from 1 again."""
     with database.write() as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(delete(table))
-        for name in numbered:
-            connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), 1, false)"), {"name": name})
+        if database.is_sqlite:
+            return
+        for table in metadata.sorted_tables:
+            if "id" in table.c and table.c.id.type.python_type is int:
+                counter = func.pg_get_serial_sequence(table.name, "id")
+                connection.execute(select(func.setval(counter, 1, False)))
 
 
 def sample(iteration: int = 0, **changes: Any) -> Sample:
@@ -226,10 +249,6 @@ def measurement(figures: Mapping[str, Any] | None = None, **changes: Any) -> Mea
 
 def populate(database: Database) -> None:
     """Put rows into every table: a job that was measured at its second attempt, its repetition, and a queued one."""
-    from db.jobs import fail_job
-    from db.repeat import repeat_jobs
-    from db.runs import store_measurement
-
     jobs = add_jobs(database, 2)
     worker = add_worker(database)
     first = claimed_by(database, worker)
@@ -239,3 +258,32 @@ def populate(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(metadata.tables["machine"]).values(id="machine-b", first_seen_at=now()))
         repeat_jobs(connection, jobs[:1], "confirmation")
+
+
+#: every way in which a worker may write about its job
+SAYINGS: dict[str, Callable[[Database, int, int], object]] = {
+    "extend": lambda database, job_id, attempt: extend_lease(database, job_id, attempt, 60, '{"done": 1}'),
+    "finish": lambda database, job_id, attempt: store_measurement(
+        database, job_id, attempt, "machine-a", measurement()
+    ),
+    "fail": lambda database, job_id, attempt: fail_job(
+        database, job_id, attempt, error="It broke", stderr="Traceback", max_attempts=1
+    ),
+    "requeue": lambda database, job_id, attempt: requeue_elsewhere(
+        database, job_id, attempt, error="Out of memory", queue="any.64", memory_mib=40_000
+    ),
+    "return": return_job,
+    "cancelled": end_cancelled,
+}
+
+
+def expire(database: Database, max_attempts: int = 3) -> list[Expired]:
+    """Take back what lost workers held."""
+    with database.write() as connection:
+        return expire_leases(connection, max_attempts)
+
+
+def cancel(database: Database, *job_ids: int) -> tuple[int, int]:
+    """Cancel jobs."""
+    with database.write() as connection:
+        return cancel_jobs(connection, list(job_ids))

@@ -13,8 +13,18 @@ from tests.services import PostgreSQLServer
 
 
 @pytest.fixture(scope="session")
+def shared_sqlite(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Give one SQLite database for all: making one for each test would take most of the time."""
+    path = tmp_path_factory.mktemp("shared") / "history.db"
+    shutil.copyfile(sqlite_template, path)
+    opened = Database(f"sqlite:///{path}")
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
 def shared_postgresql(postgresql_server: PostgreSQLServer, postgresql_template: str) -> Iterator[Database]:
-    """Give one PostgreSQL database for all: making one for each test would take most of the time."""
+    """Give one PostgreSQL database for all."""
     name = "benchbeat_shared"
     postgresql_server.execute("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=postgresql_template)
     opened = Database(postgresql_server.url(name))
@@ -24,16 +34,11 @@ def shared_postgresql(postgresql_server: PostgreSQLServer, postgresql_template: 
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Database:
     """Give an upgraded database without rows, whose schema stays as it is: once SQLite, once PostgreSQL."""
-    if request.param == "sqlite":
-        opened = Database(request.getfixturevalue("sqlite_url"))
-        yield opened
-        opened.dispose()
-    else:
-        shared: Database = request.getfixturevalue("shared_postgresql")
-        empty(shared)
-        yield shared
+    shared: Database = request.getfixturevalue(f"shared_{request.param}")
+    empty(shared)
+    return shared
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
-"""A job's life after the claim: its lease, its fence, and the one way in which it ends."""
+"""A job's life after the claim: its lease, and the one way in which it ends."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -9,61 +8,24 @@ from sqlalchemy import text
 
 from db import jobs as queue
 from db.engine import Database
-from db.jobs import Claimant, Claimed, Expired, Lease
-from db.runs import store_measurement
+from db.jobs import Claimant, Expired, Lease
 from tests.db.builders import (
+    SAYINGS,
     add_jobs,
     add_worker,
     attempt_rows,
+    cancel,
     change,
     claimed_by,
     claimed_job,
+    expire,
     job_row,
     let_lease_run_out,
-    measurement,
     new_job,
     outcomes,
     row_counts,
-    runs,
     states,
 )
-
-#: every way in which a worker may write about its job
-SAYINGS: dict[str, Callable[[Database, int, int], object]] = {
-    "extend": lambda database, job_id, attempt: queue.extend_lease(database, job_id, attempt, 60, '{"done": 1}'),
-    "finish": lambda database, job_id, attempt: store_measurement(
-        database, job_id, attempt, "machine-a", measurement()
-    ),
-    "fail": lambda database, job_id, attempt: queue.fail_job(
-        database, job_id, attempt, error="It broke", stderr="Traceback", max_attempts=1
-    ),
-    "requeue": lambda database, job_id, attempt: queue.requeue_elsewhere(
-        database, job_id, attempt, error="Out of memory", queue="any.64", memory_mib=40_000
-    ),
-    "return": queue.return_job,
-    "cancelled": queue.end_cancelled,
-}
-
-
-def expire(database: Database, max_attempts: int = 3) -> list[Expired]:
-    """Take back what lost workers held."""
-    with database.write() as connection:
-        return queue.expire_leases(connection, max_attempts)
-
-
-def cancel(database: Database, *job_ids: int) -> tuple[int, int]:
-    """Cancel jobs."""
-    with database.write() as connection:
-        return queue.cancel_jobs(connection, list(job_ids))
-
-
-def taken_over(database: Database) -> tuple[Claimed, Claimed]:
-    """Return a job as its first worker held it, and as the second holds it now."""
-    first = claimed_job(database)
-    let_lease_run_out(database, first.id)
-    expire(database)
-    return first, claimed_by(database, add_worker(database, "worker-b"))
-
 
 # --- the lease
 
@@ -99,108 +61,12 @@ def test_a_wish_to_cancel_is_seen_with_the_lease(database: Database) -> None:
     assert queue.extend_lease(database, job.id, job.attempt, 60) == Lease(cancel_requested=True)
 
 
-def test_a_lease_that_was_taken_over_is_lost(database: Database) -> None:
-    first, second = taken_over(database)
-    assert queue.extend_lease(database, first.id, first.attempt, 60) is None
-    assert queue.look_at_lease(database, first.id, first.attempt) is None
-    assert queue.look_at_lease(database, second.id, second.attempt) == Lease(cancel_requested=False)
-
-
 @pytest.mark.parametrize("state", ["queued", "done", "failed", "cancelled"])
 def test_a_job_that_doesn_t_run_has_no_lease(database: Database, state: str) -> None:
     job = claimed_job(database)
     change(database, job.id, state=state)
     assert queue.extend_lease(database, job.id, job.attempt, 60) is None
     assert queue.look_at_lease(database, job.id, job.attempt) is None
-
-
-# --- the fence
-
-
-@pytest.mark.parametrize("saying", SAYINGS)
-def test_a_worker_that_was_overtaken_writes_nothing(database: Database, saying: str) -> None:
-    first, second = taken_over(database)
-    before = job_row(database, first.id)
-    assert not SAYINGS[saying](database, first.id, first.attempt)
-    assert job_row(database, first.id) == before
-    assert runs(database) == []
-    # only its own attempt says that it came too late
-    assert outcomes(database, first.id) == ["lost" if saying == "extend" else "superseded", None]
-    assert store_measurement(database, second.id, second.attempt, "machine-a", measurement()) is not None
-    assert outcomes(database, first.id)[1] == "done"
-    # nor is the other's run taken for its own
-    assert store_measurement(database, first.id, first.attempt, "machine-a", measurement()) is None
-    assert len(runs(database)) == 1
-
-
-@pytest.mark.parametrize("late", SAYINGS)
-@pytest.mark.parametrize(
-    ("ending", "state", "outcome"),
-    [
-        ("finish", "done", "done"),
-        ("fail", "failed", "failed"),
-        ("cancelled", "cancelled", "cancelled"),
-    ],
-)
-def test_an_attempt_that_ended_is_never_told_otherwise(
-    database: Database, ending: str, late: str, state: str, outcome: str
-) -> None:
-    job = claimed_job(database)
-    SAYINGS[ending](database, job.id, job.attempt)
-    before, told = job_row(database, job.id), attempt_rows(database, job.id)
-    assert (before.state, [each.outcome for each in told]) == (state, [outcome])
-    SAYINGS[late](database, job.id, job.attempt)
-    assert job_row(database, job.id) == before
-    assert attempt_rows(database, job.id) == told
-    assert len(runs(database)) == (ending == "finish")
-
-
-@pytest.mark.parametrize("saying", SAYINGS)
-def test_an_attempt_that_never_was_writes_nothing(database: Database, saying: str) -> None:
-    job = claimed_job(database)
-    before = job_row(database, job.id)
-    assert not SAYINGS[saying](database, job.id, job.attempt + 1)
-    assert not SAYINGS[saying](database, job.id + 1, job.attempt)
-    assert job_row(database, job.id) == before
-    assert outcomes(database, job.id) == [None]
-
-
-def test_a_result_stored_twice_is_one_run_and_stays_done(database: Database) -> None:
-    # the worker was killed after the commit, before it could remove the spool
-    job = claimed_job(database)
-    first = store_measurement(database, job.id, job.attempt, "machine-a", measurement())
-    before = attempt_rows(database, job.id)
-    assert store_measurement(database, job.id, job.attempt, "machine-a", measurement()) == first
-    assert len(runs(database)) == 1
-    assert attempt_rows(database, job.id) == before
-
-
-def test_a_late_result_counts_while_nobody_has_claimed_since(database: Database) -> None:
-    job = claimed_job(database)
-    let_lease_run_out(database, job.id)
-    assert expire(database) == [Expired(job.id, "queued")]
-    assert store_measurement(database, job.id, job.attempt, "machine-a", measurement()) is not None
-    row = job_row(database, job.id)
-    assert (row.state, row.error, row.lease_until) == ("done", None, None)
-    (told,) = attempt_rows(database, job.id)
-    assert (told.outcome, told.error) == ("done", None)
-
-
-def test_a_late_result_of_a_job_cancelled_since_is_kept_out(database: Database) -> None:
-    job = claimed_job(database)
-    let_lease_run_out(database, job.id)
-    expire(database)
-    cancel(database, job.id)
-    assert store_measurement(database, job.id, job.attempt, "machine-a", measurement()) is None
-    assert job_row(database, job.id).state == "cancelled"
-    assert outcomes(database, job.id) == ["superseded"]
-
-
-def test_what_a_lost_worker_says_later_explains_its_silence(database: Database) -> None:
-    first, _ = taken_over(database)
-    queue.fail_job(database, first.id, first.attempt, error="It broke", stderr="Traceback", max_attempts=3)
-    told = attempt_rows(database, first.id)[0]
-    assert (told.outcome, told.error, told.stderr) == ("superseded", "It broke", "Traceback")
 
 
 # --- failing

@@ -104,8 +104,7 @@ def test_a_measured_0_is_0_and_not_null(database: Database) -> None:
     )
 )
 def test_any_figures_come_back(database: Database, figures: dict[str, Any]) -> None:
-    if not database.is_sqlite:
-        empty(database)
+    empty(database)
     _, run_id = store(database, measurement(figures))
     row = history(database, run_id)
     assert {name: row[name] for name in Figures.model_fields} == Figures(**figures).model_dump()

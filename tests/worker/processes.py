@@ -90,7 +90,7 @@ class Stack:
         if models:
             self.environment["BENCHBEAT_MODELS_DIR"] = str(next(iter(models.values())).parent)
         self._started: list[subprocess.Popen[bytes]] = []
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._workers: list[subprocess.Popen[bytes]] = []
         self._up: subprocess.Popen[bytes] | None = None
 
     # Processes
@@ -128,10 +128,23 @@ class Stack:
 
     def worker(self) -> "subprocess.Popen[bytes]":
         """Return a worker that runs and is registered: the one of earlier calls while it lives."""
-        if self._worker is None or self._worker.poll() is not None:
-            self._worker = self.start("worker")
-            self.wait_registered(self._worker)
-        return self._worker
+        return self._nth_worker(0)
+
+    def another_worker(self) -> "subprocess.Popen[bytes]":
+        """Return a second worker besides `worker`."""
+        return self._nth_worker(1)
+
+    def process_of(self, worker_id: str) -> "subprocess.Popen[bytes]":
+        """Return a running worker's process."""
+        pid = next(each.pid for each in self.workers() if each.id == worker_id)
+        return next(each for each in self._workers if each.pid == pid)
+
+    def _nth_worker(self, number: int) -> "subprocess.Popen[bytes]":
+        self._workers = [each for each in self._workers if each.poll() is None]
+        while len(self._workers) <= number:
+            self._workers.append(self.start("worker"))
+            self.wait_registered(self._workers[-1])
+        return self._workers[number]
 
     def up(self) -> "subprocess.Popen[bytes]":
         """Return `benchbeat up` with a registered worker: the one of earlier calls while it runs."""
@@ -257,10 +270,11 @@ class Stack:
         return found
 
     def wait_measuring(self, batch_id: int) -> "Row[Any]":
-        """Wait until a job of a batch is being measured, as its progress says; returns that one."""
+        """Wait until a job of a batch is being measured, as its progress says after a second; returns that one."""
 
         def measuring() -> "Row[Any] | None":
-            return next((each for each in self.jobs(batch_id) if "measuring" in (each.progress or "")), None)
+            running = [each for each in self.jobs(batch_id) if each.state == "running"]
+            return next((each for each in running if "measuring" in (each.progress or "")), None)
 
         found = wait_until(measuring, f"a job of batch {batch_id} is being measured", START_SECONDS)
         assert found is not None

@@ -111,103 +111,6 @@ def test_a_redis_that_is_killed_and_started_again_loses_no_job(ground: Ground) -
     assert worker.poll() is None
 
 
-@sqlite_only
-def test_the_jobs_of_a_killed_session_are_tried_again_at_once(ground: Ground) -> None:
-    it = ground.stack
-    worker = it.worker()
-    batch_id = it.submit_speed(3, seconds=1.0)
-    job = it.wait_measuring(batch_id)
-    session = it.session_pid(worker)
-    assert session is not None
-    os.kill(session, signal.SIGKILL)
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    failed, again = [each for each in it.attempts(batch_id) if each.job_id == job.id]
-    assert failed.outcome == "failed"  # not `lost`, which is what a lease that runs out leaves
-    assert failed.error == "The session process was killed; the machine may have run out of memory"
-    assert again.started_at - failed.finished_at < 1.0
-    assert outcomes(it, batch_id) == {"done": 3, "failed": 1}
-
-
-def test_a_killed_worker_loses_no_job(ground: Ground) -> None:
-    it = ground.stack
-    batch_id = it.submit_speed(6, seconds=0.5)
-    worker = it.worker()
-    it.wait_running(batch_id, done=2)
-    kill(worker)
-    held = it.batch(batch_id)
-    assert (held.running, held.failed) == (1, 0)
-    assert it.worker().pid != worker.pid
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    assert outcomes(it, batch_id) == {"done": 6, "lost": 1}
-    assert len({each.worker_id for each in it.attempts(batch_id)}) == 2
-
-
-def test_a_result_is_stored_once_when_the_database_comes_back(ground: Ground) -> None:
-    it = ground.stack
-    it.worker()
-    batch_id = it.submit_speed(3, seconds=1.0)
-    it.wait_measuring(batch_id)
-    with ground.away():
-        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    assert list((it.home / "spool").iterdir()) == []
-
-
-@sqlite_only
-def test_two_workers_on_a_device_never_measure_at_once(ground: Ground) -> None:
-    it = ground.stack
-    first = it.worker()
-    second = it.start("worker", log="second.log")
-    try:
-        it.wait_registered(second)
-        it.wait_ended(it.submit_speed(2, seconds=1.0))  # one each, so that both have loaded the model
-        batch_id = it.submit_speed(8, seconds=0.3)
-        it.wait_ended(batch_id)
-        it.assert_nothing_lost(batch_id)
-        assert len({each.worker_id for each in it.attempts(batch_id)}) == 2, "both took part"
-        _stop_past_the_lease(it)
-        assert (first.poll(), second.poll()) == (None, None)
-    finally:
-        second.terminate()
-        assert second.wait(30) == 0
-
-
-def _stop_past_the_lease(it: Stack) -> None:
-    """A worker that is suspended past its lease is fenced; the other one measures once the device is free."""
-    batch_id = it.submit_speed(1, seconds=1.0)
-    job = it.wait_measuring(batch_id)
-    suspended = psutil.Process(next(each.pid for each in it.workers() if each.id == job.worker_id))
-    suspended.suspend()
-    try:
-        wait_until(lambda: it.jobs(batch_id)[0].worker_id != job.worker_id, "the other worker has taken the job")
-    finally:
-        suspended.resume()
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    # What the first one measured meanwhile was too late, where it came to that.
-    assert [each.outcome for each in it.attempts(batch_id)] in (["lost", "done"], ["superseded", "done"])
-
-
-def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
-    it = ground.stack
-    worker = it.worker()
-    batch_id = it.submit_speed(1, seconds=1.0)
-    it.wait_measuring(batch_id)
-    with ground.away():
-        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
-        kill(worker)
-    assert it.batch(batch_id).done == 0
-    it.worker()
-    it.wait_ended(batch_id)
-    it.assert_nothing_lost(batch_id)
-    # Nothing was computed again.
-    assert outcomes(it, batch_id) == {"done": 1}
-    assert list((it.home / "spool").iterdir()) == []
-
-
 def _message(body: str, content_type: str = "application/json", **headers: str) -> str:
     """Return a message as kombu writes it, with a body that need not be one."""
     delivery = {"exchange": "", "routing_key": "any.1"}
@@ -239,7 +142,7 @@ POISON: dict[str, str | bytes] = {
 def test_a_message_that_is_none_keeps_no_job_from_running(ground: Ground) -> None:
     it = ground.stack
     worker = it.worker()
-    it.wait_ended(it.submit_speed(1))
+    left = it.redis().hlen("unacked")
     for what, message in POISON.items():
         it.redis().lpush("any.1", message)
         batch_id = it.submit_speed(2)
@@ -248,24 +151,119 @@ def test_a_message_that_is_none_keeps_no_job_from_running(ground: Ground) -> Non
         it.assert_nothing_lost(batch_id)
         assert worker.poll() is None, what
     # It lies in the queue no more: it would come back for ever.
-    wait_until(lambda: not it.redis().llen("any.1") and not it.redis().hlen("unacked"), "the queue is empty")
+    wait_until(lambda: (it.redis().llen("any.1"), it.redis().hlen("unacked")) == (0, left), "the queue is empty")
 
 
 @sqlite_only
-def test_a_worker_that_is_told_to_stop_gives_its_job_back(ground: Ground) -> None:
+def test_the_jobs_of_a_killed_session_are_tried_again_at_once(ground: Ground) -> None:
     it = ground.stack
     worker = it.worker()
-    batch_id = it.submit_speed(1, seconds=300)
-    it.wait_measuring(batch_id)
+    batch_id = it.submit_speed(3, seconds=1.0)
+    job = it.wait_running(batch_id)
     session = it.session_pid(worker)
+    assert session is not None
+    os.kill(session, signal.SIGKILL)
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    failed, again = [each for each in it.attempts(batch_id) if each.job_id == job.id]
+    assert failed.outcome == "failed"  # not `lost`, which is what a lease that runs out leaves
+    assert failed.error == "The session process was killed; the machine may have run out of memory"
+    assert again.started_at - failed.finished_at < 1.0
+    assert outcomes(it, batch_id) == {"done": 3, "failed": 1}
+
+
+def test_a_killed_worker_loses_no_job(ground: Ground) -> None:
+    it = ground.stack
+    batch_id = it.submit_speed(6, seconds=0.5)
+    worker = it.worker()
+    it.wait_running(batch_id, done=2)
+    kill(worker)
+    held = it.batch(batch_id)
+    assert (held.running, held.failed) == (1, 0)
+    assert it.worker().pid != worker.pid
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert outcomes(it, batch_id) == {"done": 6, "lost": 1}
+    assert len({each.worker_id for each in it.attempts(batch_id)}) == 2
+
+
+def test_a_result_is_stored_once_when_the_database_comes_back(ground: Ground) -> None:
+    it = ground.stack
+    it.worker()
+    batch_id = it.submit_speed(3, seconds=1.0)
+    it.wait_running(batch_id)
+    with ground.away():
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert list((it.home / "spool").iterdir()) == []
+
+
+@sqlite_only
+def test_two_workers_on_a_device_never_measure_at_once(ground: Ground) -> None:
+    it = ground.stack
+    workers = [it.worker(), it.another_worker()]
+    it.wait_ended(it.submit_speed(2, seconds=1.0))  # one each, so that both have loaded the model
+    batch_id = it.submit_speed(8, seconds=0.3)
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert len({each.worker_id for each in it.attempts(batch_id)}) == 2, "both took part"
+    assert [each.poll() for each in workers] == [None, None]
+
+
+@sqlite_only
+def test_a_worker_that_is_suspended_past_its_lease_is_fenced(ground: Ground) -> None:
+    it = ground.stack
+    workers = [it.worker(), it.another_worker()]
+    batch_id = it.submit_speed(1, seconds=3.0)
+    job = it.wait_running(batch_id)
+    suspended = psutil.Process(it.process_of(job.worker_id).pid)
+    suspended.suspend()
+    try:
+        # It waits for the device now, which the suspended worker's session still holds.
+        wait_until(lambda: it.jobs(batch_id)[0].worker_id != job.worker_id, "the other worker has taken the job")
+    finally:
+        suspended.resume()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    # What the first one measured was too late, where it came to that.
+    assert [each.outcome for each in it.attempts(batch_id)] in (["lost", "done"], ["superseded", "done"])
+    assert [each.poll() for each in workers] == [None, None]
+
+
+@sqlite_only
+def test_a_worker_that_is_told_to_stop_gives_its_job_to_the_other(ground: Ground) -> None:
+    it = ground.stack
+    _, _ = it.worker(), it.another_worker()
+    batch_id = it.submit_speed(1, seconds=2.0)
+    job = it.wait_running(batch_id)
+    worker = it.process_of(job.worker_id)
+    session = it.session_pid(worker)
+    assert session is not None
     began = time.monotonic()
     worker.terminate()
     assert worker.wait(30) == 0
     assert time.monotonic() - began < 10
-    [job] = it.jobs(batch_id)
-    assert (job.state, job.attempt, job.failures) == ("queued", 1, 0)
-    assert outcomes(it, batch_id) == {"returned": 1}
-    [row] = [each for each in it.workers() if each.pid == worker.pid]
-    assert row.stopped_at is not None
-    assert session is not None
     assert not psutil.pid_exists(session)
+    assert next(each.stopped_at for each in it.workers() if each.id == job.worker_id) is not None
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert outcomes(it, batch_id) == {"returned": 1, "done": 1}
+    assert it.jobs(batch_id)[0].failures == 0
+
+
+def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    batch_id = it.submit_speed(1, seconds=1.0)
+    it.wait_running(batch_id)
+    with ground.away():
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+        kill(worker)
+    assert it.batch(batch_id).done == 0
+    it.worker()
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    # Nothing was computed again.
+    assert outcomes(it, batch_id) == {"done": 1}
+    assert list((it.home / "spool").iterdir()) == []
