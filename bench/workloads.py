@@ -28,7 +28,12 @@ class Item(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(min_length=1, max_length=200)
+    id: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="a text on one line, without control characters",
+    )
     prompt: str
     #: expected answer; several are alternatives
     answer: str | tuple[str, ...]

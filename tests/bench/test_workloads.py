@@ -220,6 +220,7 @@ FAULTS = [
     ({**GOOD, "id": "q0"}, "id: 'q0' is already on line 1"),
     ({**GOOD, "id": 7}, "id: must be a text in quotes (it is 7)"),
     ({**GOOD, "id": " "}, "id: is empty"),
+    ({**GOOD, "id": "a\x00b"}, "id: must be a text on one line, without control characters"),
     ({**GOOD, "prompt": ""}, "prompt: is empty"),
     ({**GOOD, "prompt": "\0"}, "prompt: holds a NUL character"),
     ({**GOOD, "answer": "7\0"}, "answer: '7\\x00' is no number"),
