@@ -31,8 +31,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BENCHBEAT) run examples/demo.toml
 	@echo
-	$(BENCHBEAT) history --limit 7
-	@echo
 	$(BENCHBEAT) sql "select strategy, prompt, text, score from answers where item_id = 'facts-001' order by run_id desc limit 3"
 	@echo
 	@echo "That was a real model through the real queue. Next:"

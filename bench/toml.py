@@ -13,6 +13,8 @@ TablePath = tuple[str, ...]
 
 def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file. Raises InputError that names the file, and the line of a fault."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise InputError("is no regular file", where=str(file))  # a pipe or device would be read for ever
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -23,7 +23,24 @@ def upgrade(state: State) -> None:
     backup = upgrade_schema(state.settings.database)
     if backup is not None:
         click.echo(f"the older database is kept as {backup}")
-    click.echo(f"{Database(state.settings.database).safe_url} has schema {HEAD}")
+    database = Database(state.settings.database)
+    click.echo(f"{database.safe_url} has schema {HEAD}")
+    if not database.is_sqlite:
+        _look_at_reader(state)
+
+
+def _look_at_reader(state: State) -> None:
+    """See that `benchbeat sql` can log in; else say what an administrator runs."""
+    from bench.errors import QueryError
+    from db.reader_role import reader_advice
+    from db.readonly import select
+
+    try:
+        with select(state.settings.database, "SELECT 1", reader_url=state.settings.reader) as rows:
+            list(rows)
+    except QueryError as error:
+        click.echo(f"Warning: `benchbeat sql` can't be used yet: {error}", err=True)
+        click.echo(f"An administrator of this PostgreSQL runs:\n\n{reader_advice()}", err=True)
 
 
 @db.command("check", short_help="Say whether the database can be used.")

@@ -23,6 +23,9 @@ _LOOK_SECONDS = 0.5
 _LOOK_SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 10.0
 
+#: phases that can take minutes without a figure
+_SLOW_PHASES = ("fetching", "waiting for the device")
+
 #: exit codes
 DONE, FAILED, NOTHING_MEASURED = 0, 1, 4
 
@@ -102,6 +105,10 @@ class _Teller:
             if job.id not in self._ended:
                 self._ended.add(job.id)
                 click.echo(f"[{len(self._ended)}/{now.batch.jobs}] {outcome_line(job)}")
+        for job in now.running:
+            phase = (job.progress or {}).get("phase")
+            if phase in _SLOW_PHASES:
+                self.say_once(f"job {job.id}: {phase}")
         for waiting in now.waiting:
             self.say_once(waiting_line(waiting))
 

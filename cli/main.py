@@ -1,5 +1,6 @@
 """The entry point. Commands are imported when they are asked for, so that `--help` answers at once."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -87,15 +88,28 @@ def benchbeat(ctx: click.Context, home: str | None, verbose: bool) -> None:
       benchbeat history
       benchbeat sql "select prompt, expected, text from answers limit 5"
 
-    Exit codes: 0 done, 1 failed, 2 bad input, 3 regression found, 4 nothing measured.
+    Exit codes: 0 done, 1 failed, 2 bad input, 4 nothing measured; 130 after Ctrl-C.
     """
     ctx.obj = State(home=home, verbose=verbose)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
     ctx.call_on_close(ctx.obj.close)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: errors in one sentence, a traceback with --verbose only."""
+    _prepare_output()
     sys.exit(_run(arguments))
+
+
+def _prepare_output() -> None:
+    """Let no terminal's encoding, and no closed output, be the end of a command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
+        else:
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -123,6 +137,12 @@ def _run(arguments: list[str] | None) -> int:
             _show_traceback()
         click.echo(f"Error: {error}", err=True)
         return 1 if isinstance(error, JobError) else 2
+    except OSError as error:
+        if verbose:
+            _show_traceback()
+        where = f" {error.filename}" if error.filename else ""
+        click.echo(f"Error: the system refused{where}: {error.strerror or error}", err=True)
+        return 1
     except Exception as error:  # noqa: BLE001 - the last stop before the user
         if verbose:
             _show_traceback()
@@ -138,8 +158,6 @@ def _show_traceback() -> None:
 
 
 def _close_quietly() -> None:
-    import os
-
     # Else the interpreter's own flush at exit complains once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -91,12 +91,31 @@ def down(state: State) -> None:
     from scheduler.broker import stop_embedded
 
     stopped = stop_noted(state.settings.home)
-    if stop_embedded(state.settings.home):
+    others = _workers_left(state)
+    if not others and stop_embedded(state.settings.home):
         stopped.append("the embedded Redis")
     for each in stopped:
         click.echo(f"stopped {each}")
-    if not stopped:
+    for pid in others:
+        click.echo(f"a worker that was started by itself runs on (process {pid}), and Redis with it; stop it first")
+    if not stopped and not others:
         click.echo("nothing was running")
+
+
+def _workers_left(state: State) -> list[int]:
+    """Return the processes of this machine's live workers."""
+    import psutil
+
+    from db.engine import sqlite_path
+    from db.workers import live_workers
+    from worker.machine import machine_id
+
+    path = sqlite_path(state.settings.database)
+    if path is not None and not path.exists():
+        return []
+    machine = machine_id(state.settings)
+    with state.database.read() as connection:
+        return [w.pid for w in live_workers(connection) if w.machine_id == machine and psutil.pid_exists(w.pid)]
 
 
 def _interrupt(*_: Any) -> None:

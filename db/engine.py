@@ -55,8 +55,9 @@ class Database:
 
     @property
     def safe_url(self) -> str:
-        """The URL with its password hidden."""
-        return self._parsed.render_as_string(hide_password=True)
+        """The URL without its passwords, also those among its query parameters."""
+        secret = [name for name in self._parsed.query if "pass" in name.lower()]
+        return self._parsed.difference_update_query(secret).render_as_string(hide_password=True)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -62,7 +62,7 @@ def finish_job(connection: Connection, job_id: int, attempt: int) -> Row[Any] | 
     row = connection.execute(
         update(job_table)
         .where(ours, job_table.c.state.in_(("running", "queued")))
-        .values(state="done", finished_at=now(), lease_until=None, error=None)
+        .values(state="done", finished_at=now(), lease_until=None, error=None, progress=None)
         .returning(job_table)
     ).first()
     close_attempt(connection, job_id, attempt, "done" if row is not None else "superseded")

@@ -32,6 +32,9 @@ def revision(database: Database) -> str | None:
 
 def check(database: Database) -> None:
     """Raise SchemaError where the schema is missing, older or newer than the code."""
+    path = sqlite_path(database.url)
+    if path is not None and not path.exists():
+        raise SchemaError(f"There is no database {path} yet; run `benchbeat db upgrade`")
     found = revision(database)
     if found is None:
         raise SchemaError(f"The database {database.safe_url} has no benchbeat tables; run `benchbeat db upgrade`")
@@ -111,11 +114,17 @@ def _migrate(connection: Connection, database: Database) -> None:
     if found is not None:
         _refuse_newer(found, database)
     from alembic import command
+    from alembic.util import CommandError
 
     drop_views(connection)
     config = alembic_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaError(
+            f"The database {database.safe_url} has the schema {found}, which no benchbeat has had; restore a backup"
+        ) from error
     if database.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
         raise SchemaError(
             f"The database {database.safe_url} has a row in {broken[0]} that refers to none in {broken[2]}"

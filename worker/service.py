@@ -32,6 +32,8 @@ log = logging.getLogger("benchbeat.worker")
 #: a model that nobody asked for so long is unloaded
 IDLE_SESSION_SECONDS = 600.0
 _PROBE_SECONDS = 120.0
+#: time for Celery to end its consumer
+_LEAVE_SECONDS = 10.0
 #: ticks for which rings may wait while nothing runs
 _DEAF_TICKS = 3
 
@@ -105,6 +107,15 @@ class Worker:
         """Stop as soon as the running job has gone back to the queue; may be called as a signal handler."""
         self._leaving.set()
         self.runner.stop()
+        # Celery's consumer is deaf while it waits for a Redis that is away.
+        threading.Thread(target=self._leave_without_celery, name="leave", daemon=True).start()
+
+    def _leave_without_celery(self) -> None:
+        if self._ended.wait(_LEAVE_SECONDS):
+            return
+        self.runner.close()
+        self._say_goodbye()
+        os._exit(0)
 
     def _consume(self) -> None:
         """Consume until told to stop.

@@ -1,5 +1,6 @@
 """Reading TOML, and finding the line of a key again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,10 @@ def test_a_table_without_a_header_is_found_by_its_name(
 ) -> None:
     file.write_text(text)
     assert Lines(file).place("model", table) == f"{file}{expected}"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "sweep.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is no regular file"):
+        read_toml(pipe)

@@ -19,7 +19,7 @@ def test_help_names_every_command_and_the_exit_codes(benchbeat: Command) -> None
     assert shown.code == 0
     for name, (_, _, line) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(line[:40])}", shown.out, re.MULTILINE), name
-    assert "Exit codes: 0 done, 1 failed, 2 bad input, 3 regression found, 4 nothing" in shown.out
+    assert "Exit codes: 0 done, 1 failed, 2 bad input, 4 nothing measured" in " ".join(shown.out.split())
 
 
 def test_without_a_command_the_help_is_shown(benchbeat: Command) -> None:
@@ -128,3 +128,28 @@ def test_an_error_of_a_real_process_is_its_exit_code_and_leaves_no_trace(benchbe
     done = run_command("submit", "--model", "smollm2-135", "--workload", "facts")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: --model: unknown model 'smollm2-135'; did you mean 'smollm2-135m'?\n"
+
+
+def test_no_color_is_honoured(benchbeat: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in benchbeat("doctor").out
+
+
+def test_a_full_disk_behind_the_output_is_no_fault_of_ours() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("workloads", "show", "facts"), stdout=full, stderr=subprocess.PIPE, env=environment(), text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: the system refused: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_fault(closed: str) -> None:
+    line = f'"$0" -P -m cli.main strategies list {closed}'
+    assert subprocess.run(["bash", "-c", line, sys.executable], env=environment(), capture_output=True).returncode == 0
+
+
+def test_an_encoding_that_lacks_a_character_is_no_fault() -> None:
+    done = run_command("sql", "select 'é' as x", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0
+    assert "?" in done.stdout

@@ -13,8 +13,10 @@ from sqlalchemy import func, select
 from db.engine import Database
 from db.status import batch_status, jobs_of_batch
 from db.tables import batch, job
+from db.workers import mark_stopped
 from tests.cli.conftest import Command
 from tests.commands import run_command
+from tests.db.builders import add_worker
 from tests.services import RedisServer, running_redis
 
 SMALL = ("--model", "smollm2-135m", "--workload", "facts")
@@ -188,6 +190,18 @@ def test_a_frozen_redis_holds_a_submitter_up_for_less_than_ten_seconds(
 def freeze(server: RedisServer) -> None:
     """Stop a server's process."""
     os.kill(server.pid, signal.SIGSTOP)
+
+
+def test_down_leaves_redis_to_a_worker_that_was_started_by_itself(
+    benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHBEAT_BROKER_URL")
+    benchbeat("submit", *SMALL)
+    add_worker(history, machine_id="test-machine", pid=os.getpid())
+    kept = f"a worker that was started by itself runs on (process {os.getpid()}), and Redis with it; stop it first\n"
+    assert benchbeat("down").out == kept
+    mark_stopped(history, "worker-a")
+    assert benchbeat("down").out == "stopped the embedded Redis\n"
 
 
 def test_an_embedded_redis_is_started_on_demand(

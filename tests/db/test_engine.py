@@ -256,6 +256,12 @@ def test_the_file_of_a_url(url: str, path: Path | None) -> None:
     assert sqlite_path(url) == path
 
 
+def test_the_safe_url_leaves_out_a_password_among_the_parameters() -> None:
+    database = Database("postgresql+psycopg://me@host/history?password=sesame&sslmode=require")
+    assert database.safe_url == "postgresql+psycopg://me@host/history?sslmode=require"
+    database.dispose()
+
+
 def test_the_safe_url_hides_the_password() -> None:
     with opened("postgresql+psycopg://me:secret-word@host/history") as database:
         assert database.safe_url == "postgresql+psycopg://me:***@host/history"

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, inspect, text
 import migrations
 from bench.errors import SchemaError, UnavailableError
 from db import schema
-from db.engine import Database
+from db.engine import Database, sqlite_path
 from db.tables import metadata
 from db.views import VIEWS, drop_views
 from tests.db.builders import everything, populate, row_counts
@@ -284,8 +284,15 @@ def test_several_upgrades_at_once(empty_url: str) -> None:
     database.dispose()
 
 
+def test_a_missing_file_is_named_so(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"^There is no database .*none\.db yet; run `benchbeat db upgrade`$"):
+        schema.check(Database(f"sqlite:///{tmp_path / 'none.db'}"))
+
+
 def test_an_empty_database_is_named_so(empty_url: str) -> None:
     database = Database(empty_url)
+    if (path := sqlite_path(empty_url)) is not None:
+        path.touch()
     with pytest.raises(SchemaError) as caught:
         schema.check(database)
     assert str(caught.value) == f"The database {database.safe_url} has no benchbeat tables; run `benchbeat db upgrade`"

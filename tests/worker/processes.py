@@ -164,13 +164,16 @@ class Stack:
 
         return str(wait_until(row, "the worker has registered", START_SECONDS))
 
-    def session_pid(self, process: "subprocess.Popen[bytes]") -> int | None:
-        """Return the process id of a worker's session child."""
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(process.pid).children():
-                if "worker.session" in child.cmdline():
-                    return int(child.pid)
-        return None
+    def wait_session(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait until a worker has a session, and return its process id."""
+
+        def pid() -> int | None:
+            children = psutil.Process(process.pid).children()
+            return next((int(each.pid) for each in children if "worker.session" in each.cmdline()), None)
+
+        found = wait_until(pid, "the worker has a session", START_SECONDS)
+        assert found is not None
+        return found
 
     def processes(self) -> list[str]:
         """Return the command lines of the processes that work for this home, its Redis left out."""

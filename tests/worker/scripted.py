@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from bench.catalog import ModelEntry
 from bench.results import Environment, Figures, Measurement, Resolved
+from tests.waiting import wait_until
 from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
 
 ENTRY = ModelEntry(name="good", task="text", source="file:tiny", precision="float32", memory_gib={"float32": 1.0})
@@ -128,9 +129,7 @@ class Script:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds. A session only has its input to wait for, and these must not heed it."""
-    while not condition():
-        time.sleep(0.02)
+    wait_until(condition, "told to go on", timeout_seconds=600)
 
 
 def main() -> None:

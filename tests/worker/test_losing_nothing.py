@@ -26,7 +26,7 @@ from scheduler.app import RUN_JOB
 from tests.services import running_postgresql
 from tests.waiting import wait_until
 from tests.worker.postgresql import StoppablePostgreSQL
-from tests.worker.processes import Stack, stack
+from tests.worker.processes import START_SECONDS, Stack, stack
 
 #: for what is the same with both: starting workers and sessions takes its time
 sqlite_only = pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
@@ -160,8 +160,7 @@ def test_the_jobs_of_a_killed_session_are_tried_again_at_once(ground: Ground) ->
     worker = it.worker()
     batch_id = it.submit_speed(3, seconds=1.0)
     job = it.wait_running(batch_id)
-    session = it.session_pid(worker)
-    assert session is not None
+    session = it.wait_session(worker)
     os.kill(session, signal.SIGKILL)
     it.wait_ended(batch_id)
     it.assert_nothing_lost(batch_id)
@@ -193,7 +192,7 @@ def test_a_result_is_stored_once_when_the_database_comes_back(ground: Ground) ->
     batch_id = it.submit_speed(3, seconds=1.0)
     it.wait_running(batch_id)
     with ground.away():
-        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool", START_SECONDS)
     it.wait_ended(batch_id)
     it.assert_nothing_lost(batch_id)
     assert list((it.home / "spool").iterdir()) == []
@@ -238,8 +237,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_to_the_other(ground: Ground
     batch_id = it.submit_speed(1, seconds=2.0)
     job = it.wait_running(batch_id)
     worker = it.process_of(job.worker_id)
-    session = it.session_pid(worker)
-    assert session is not None
+    session = it.wait_session(worker)
     began = time.monotonic()
     worker.terminate()
     assert worker.wait(30) == 0
@@ -258,7 +256,7 @@ def test_a_spooled_result_outlives_its_worker(ground: Ground) -> None:
     batch_id = it.submit_speed(1, seconds=1.0)
     it.wait_running(batch_id)
     with ground.away():
-        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool")
+        wait_until(lambda: list((it.home / "spool").glob("*.json")), "a result waits in the spool", START_SECONDS)
         kill(worker)
     assert it.batch(batch_id).done == 0
     it.worker()

@@ -294,6 +294,20 @@ def test_a_result_waits_in_the_spool_while_the_database_is_away(
     assert spooled(home) == []
 
 
+def test_a_result_needs_no_ring_to_be_stored(
+    runner: Runner, database: Database, background: ThreadPoolExecutor, away: Away, home: Path
+) -> None:
+    [job_id, other] = queue(database, "wait", "wait")
+    running = begin(background, runner, job_id)
+    runner.store_waiting()  # nothing while a job runs: its end stores it
+    with away():
+        (home / "go").touch()
+        running.result(timeout=60)
+    runner.store_waiting()
+    assert states(database, [job_id, other]) == ["done", "queued"]
+    assert spooled(home) == []
+
+
 def test_a_worker_that_starts_stores_what_waits_before_it_claims(
     make: Any, database: Database, background: ThreadPoolExecutor, away: Away, home: Path
 ) -> None:
