@@ -111,6 +111,25 @@ def test_a_redis_that_is_killed_and_started_again_loses_no_job(ground: Ground) -
     assert worker.poll() is None
 
 
+@sqlite_only
+def test_a_redis_that_is_full_or_drops_its_clients_loses_no_job(ground: Ground) -> None:
+    it = ground.stack
+    worker = it.worker()
+    it.wait_ended(it.submit_speed(1))
+    batch_id = it.submit_speed(4, seconds=0.5)
+    it.wait_running(batch_id, done=1)
+    failed = it.log("worker").count("the consumer failed")
+    it.redis().config_set("maxmemory", 1000)
+    try:
+        wait_until(lambda: it.log("worker").count("the consumer failed") > failed, "the worker has met the full Redis")
+    finally:
+        it.redis().config_set("maxmemory", 0)
+    it.redis().client_kill_filter(_type="normal", skipme=True)
+    it.wait_ended(batch_id)
+    it.assert_nothing_lost(batch_id)
+    assert worker.poll() is None
+
+
 def _message(body: str, content_type: str = "application/json", **headers: str) -> str:
     """Return a message as kombu writes it, with a body that need not be one."""
     delivery = {"exchange": "", "routing_key": "any.1"}
