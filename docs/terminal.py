@@ -16,7 +16,7 @@ from rich.text import Text
 COLUMNS = 112
 
 COMMANDS = (
-    "benchbeat history --limit 7",
+    "benchbeat history --batch 2",
     "benchbeat sql \"select strategy, text, score from answers where item_id = 'facts-001' limit 3\"",
     "benchbeat run --model smolm2-135m --workload facts",
 )
