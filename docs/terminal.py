@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import shlex
 import struct
 import subprocess
@@ -52,6 +53,7 @@ def main() -> None:
         console.print()
     # No font from elsewhere: the picture must look the same without a network.
     svg = console.export_svg(title="benchbeat").replace("Fira Code", "Menlo, Consolas, DejaVu Sans Mono")
+    svg = re.sub(r"\s*<!--.*?-->", "", svg)
     start = svg.find("@font-face")
     while start >= 0:
         end = svg.index("}", start) + 1
