@@ -46,6 +46,13 @@ class Result:
     #: figures of that, the i-th measured next to the i-th of ours
     theirs: tuple[float, ...] = ()
     note: str = ""
+    #: readings that a figure made of many stands on; 0 counts the figures
+    readings: int = 0
+
+    @property
+    def n(self) -> int:
+        """How many readings it stands on."""
+        return self.readings or len(self.ours)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -92,7 +99,7 @@ class AtMost(Goal):
 
     def in_words(self, unit: str) -> str:
         """Return the goal for the table."""
-        return f"<= {self.limit:g} {unit}".strip()
+        return f"at most {self.limit:g} {unit}".strip()
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class RatioAtMost(Goal):
 
     def in_words(self, unit: str) -> str:
         """Return the goal for the table."""
-        return f"ratio <= {self.limit:g}"
+        return f"ratio at most {self.limit:g}"
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ def _cells(result: Result) -> list[str | int | None]:
         result.row,
         result.what + (f" ({result.note})" if result.note else ""),
         _figure(median(result.ours), result.unit),
-        f"{number_in_words(min(result.ours))} to {number_in_words(max(result.ours))}",
-        len(result.ours),
+        _range(result.ours),
+        result.n,
         result.beside or None,
         _figure(median(result.theirs), result.unit) if result.theirs else None,
         None if result.ratio is None else f"{result.ratio:.3f}",
@@ -95,7 +95,7 @@ def _entry(result: Result) -> dict[str, Any]:
         "row": result.row,
         "what": result.what,
         "unit": result.unit,
-        "n": len(result.ours),
+        "n": result.n,
         "median": median(result.ours),
         "values": list(result.ours),
         "beside": result.beside or None,
@@ -107,6 +107,10 @@ def _entry(result: Result) -> dict[str, Any]:
         "met": result.met,
         "note": result.note or None,
     }
+
+
+def _range(figures: tuple[float, ...]) -> str | None:
+    return f"{number_in_words(min(figures))} to {number_in_words(max(figures))}" if len(figures) > 1 else None
 
 
 def _interval(interval: tuple[float, float] | None) -> str | None:

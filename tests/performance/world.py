@@ -79,7 +79,8 @@ class World:
     def environment(self) -> Mapping[str, str]:
         """Variables for processes: no settings but ours, and byte code kept, as an installation keeps it."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("BENCHBEAT_")}
-        if kept.pop("PYTHONDONTWRITEBYTECODE", None):
+        if "PYTHONDONTWRITEBYTECODE" in kept and not self._tiny:
+            del kept["PYTHONDONTWRITEBYTECODE"]
             kept["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
         locks = {"BENCHBEAT_LOCK_DIR": str(self.lock_dir)} if self.lock_dir else {}
         return {**kept, "BENCHBEAT_MACHINE": MACHINE, **locks}
