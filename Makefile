@@ -25,7 +25,7 @@ $(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,embedded,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,embedded,eval,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed
