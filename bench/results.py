@@ -1,5 +1,7 @@
 """What a measurement gives back: figures, raw samples and answers, as they travel and lie in the spool."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -44,8 +46,37 @@ class Answer(_Frozen):
     score: float | None
     prompt_tokens: int
     new_tokens: int
-    #: `stop` (the model ended it) or `length` (cut at max_new_tokens)
+    #: `stop` (the model ended it), `length` (cut at max_new_tokens) or `thinking` (cut before its thoughts ended)
     finish: str
+    #: tokens up to the end of a reasoning model's thoughts, of `new_tokens`; None for a model that does not think
+    thinking_tokens: int | None = None
+    #: 0 to 100 (see `bench.readability`); None for an answer that is too short to be judged
+    readability: float | None = None
+
+
+class Breakdown(_Frozen):
+    """The accuracy of a part of a run's items."""
+
+    #: `level` or `language`
+    by: Literal["level", "language"]
+    #: the level ("1" to "3") or the language ("de")
+    value: str
+    items: int
+    accuracy: float
+    accuracy_stderr: float | None
+
+
+class Metric(_Frozen):
+    """A figure of a foreign harness, under its own name."""
+
+    #: the subtask it belongs to, or the task itself
+    task: str
+    #: as the harness names it ("acc_norm", "exact_match")
+    name: str
+    #: the harness's filter of answers ("none", "strict-match")
+    filter: str
+    value: float
+    stderr: float | None = None
 
 
 class Figures(_Frozen):
@@ -71,9 +102,22 @@ class Figures(_Frozen):
     items: int | None = None
     accuracy: float | None = None
     accuracy_stderr: float | None = None
+    #: how often two answers to the same item agree; None where each was asked once
     consistency: float | None = None
+    #: mean over the answers that are long enough, 0 to 100
     readability: float | None = None
+    #: 0 to 10 by the formula of that number (see `bench.quality`)
     quality: float | None = None
+    quality_formula: int | None = None
+    #: share of the answers that the model ended by itself
+    completed: float | None = None
+    #: mean tokens of an answer, thoughts left out
+    answer_tokens: float | None = None
+    #: mean tokens of a reasoning model's thoughts
+    thinking_tokens: float | None = None
+    #: all tokens and all seconds of the pass, over the sum of the scores
+    tokens_per_correct_answer: float | None = None
+    seconds_per_correct_answer: float | None = None
     word_error_rate: float | None = None
     real_time_factor: float | None = None
 
@@ -91,6 +135,8 @@ class Environment(_Frozen):
     #: driver and toolkit of the accelerator
     driver: str | None = None
     threads: int | None = None
+    #: versions of further libraries that had a part in the figures ("lm_eval", "textstat")
+    libraries: dict[str, str] | None = None
 
 
 class Resolved(_Frozen):
@@ -111,6 +157,10 @@ class Resolved(_Frozen):
     max_new_tokens: int | None = None
     #: hash of the rendered strategy's template
     strategy_hash: str | None = None
+    #: whence the format of the conversation: the `model`'s tokenizer, our `catalog`, or `plain` for want of one
+    chat_template: Literal["model", "catalog", "plain"] | None = None
+    #: hash of the catalog's template, where that was used
+    chat_template_hash: str | None = None
 
 
 class Measurement(_Frozen):
@@ -121,6 +171,10 @@ class Measurement(_Frozen):
     figures: Figures
     samples: tuple[Sample, ...] = ()
     answers: tuple[Answer, ...] = ()
+    #: accuracy by level and by language, where the items have several
+    breakdowns: tuple[Breakdown, ...] = ()
+    #: what a foreign harness reported
+    metrics: tuple[Metric, ...] = ()
     #: id of the process that held the model, and the run's place in it (1, 2 ...)
     session: str
     session_position: int

@@ -6,7 +6,7 @@ from bench.results import Resolved
 from bench.spec import JobSpec, hash_of
 
 #: fields that joined the key later, with the value at which they are left out, so that old keys stay what they were
-_LATER: dict[str, Any] = {}
+_LATER: dict[str, Any] = {"chat_template_hash": None}
 
 
 def series_definition(
@@ -26,6 +26,7 @@ def series_definition(
         "samples": spec.samples,
         "strategy": spec.strategy,
         "strategy_hash": resolved.strategy_hash,
+        "chat_template_hash": resolved.chat_template_hash,
         "temperature": resolved.temperature,
         "top_p": resolved.top_p,
         "top_k": resolved.top_k,

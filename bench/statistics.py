@@ -1,9 +1,10 @@
-"""Statistics of small samples: medians with their intervals, percentiles that are earned, accuracy with its error."""
+"""Statistics of small samples: medians with their intervals, percentiles that are earned, figures over items."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import fsum, sqrt
+from math import comb, fsum, sqrt
 
 
 def median(values: Sequence[float]) -> float:
@@ -97,3 +98,18 @@ def mean_and_stderr(scores_by_item: Mapping[str, Sequence[float]]) -> tuple[floa
         return mean, None
     variance = fsum((m - mean) ** 2 for m in means) / (n - 1)
     return mean, sqrt(variance / n)
+
+
+def consistency(keys_by_item: Mapping[str, Sequence[str | None]]) -> float | None:
+    """Return how often two answers to the same item agree, 0 to 1: the mean over items of the share of agreeing pairs.
+
+    Answers agree where their keys are equal (see `bench.scoring.agreement_key`); None agrees with nothing, not even
+    with None. Items asked once are left out; None where all were.
+    """
+    shares = []
+    for keys in keys_by_item.values():
+        pairs = comb(len(keys), 2)
+        if pairs:
+            alike = Counter(key for key in keys if key is not None)
+            shares.append(sum(comb(count, 2) for count in alike.values()) / pairs)
+    return fsum(shares) / len(shares) if shares else None

@@ -1,45 +1,26 @@
 """Workloads: what a model is asked to do, and how the answer is scored."""
 
 import hashlib
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.catalog import Task, explain
+from bench.catalog import Task
 from bench.errors import InputError
+from bench.items import Item as Item
 from bench.scoring import SCORERS as SCORERS
 from bench.scoring import Scorer as Scorer
-from bench.scoring import check_answer, check_scorer
+from bench.scoring import check_scorer
 from bench.spec import hash_of
+from bench.workload_files import check_task, read_bytes, read_contents, read_trusted
 
 #: tokens after which an answer to a user's own workload is cut where the job says nothing else
 OWN_MAX_NEW_TOKENS = 256
-
-
-class Item(BaseModel):
-    """One question with its expected answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f]*$",
-        description="a text on one line, without control characters",
-    )
-    prompt: str
-    #: expected answer; several are alternatives
-    answer: str | tuple[str, ...]
-    #: difficulty, 1 (easy) to 3 (hard)
-    level: Annotated[int, Strict()] | None = Field(None, ge=1, le=3)
-    language: str | None = None
 
 
 class Workload(BaseModel):
@@ -49,8 +30,9 @@ class Workload(BaseModel):
 
     name: str
     task: Task
-    #: `speed` fixes lengths and measures time, `quality` asks items and scores the answers
-    kind: Literal["quality", "speed"]
+    #: `speed` fixes lengths and measures time, `quality` asks items and scores the answers, `harness` leaves a task to
+    #: a foreign harness (lm-eval)
+    kind: Literal["quality", "speed", "harness"]
     #: how an answer is scored; None for a speed workload
     score: Scorer | None = None
     #: what is asked, in the file's order
@@ -61,6 +43,10 @@ class Workload(BaseModel):
     max_new_tokens: int | None = Field(None, ge=1)
     #: one sentence for people
     description: str = ""
+    #: whether answers are prose, whose readability is part of their quality
+    prose: bool = False
+    #: files of a user's own harness task, by their path in its folder
+    files: dict[str, str] | None = None
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of scorer, items and examples: what must be equal for two runs to compare."""
@@ -70,6 +56,8 @@ class Workload(BaseModel):
     def _digest(self) -> str:
         # Without what is None, so that a field added to the items later changes no hash.
         data = self.model_dump(mode="json", include={"items", "examples"}, exclude_none=True)
+        if self.files is not None:
+            data["files"] = self.files
         return hash_of({"score": self.score, **data})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -79,7 +67,7 @@ class Workload(BaseModel):
         return copy
 
     def sample(self, items: int | None, seed: int) -> tuple[Item, ...]:
-        """Return `items` of the items in the file's order, each level with its share; None returns all.
+        """Return `items` of the items in the file's order, each level and language with its share; None returns all.
 
         The same seed gives the same sample everywhere. Raises InputError where there are not so many.
         """
@@ -87,25 +75,44 @@ class Workload(BaseModel):
             return self.items
         if not 0 < items <= len(self.items):
             raise InputError(f"items: workload {self.name!r} has {len(self.items)} items, so {items} can't be sampled")
-        levels = defaultdict(list)
+        strata: defaultdict[_Stratum, list[Item]] = defaultdict(list)
         for item in self.items:
-            levels[item.level or 0].append(item)
-        shares = _shares({level: len(group) for level, group in levels.items()}, items)
+            strata[_Stratum(item.level or 0, item.language or "")].append(item)
+        shares = _shares({stratum: len(group) for stratum, group in strata.items()}, items)
         taken = {
             item.id
-            for level, group in levels.items()
-            for item in sorted(group, key=lambda item: _rank(seed, item))[: shares[level]]
+            for stratum, group in strata.items()
+            for item in sorted(group, key=lambda item: _rank(seed, item))[: shares[stratum]]
         }
         return tuple(item for item in self.items if item.id in taken)
 
 
-def _shares(sizes: Mapping[int, int], wanted: int) -> dict[int, int]:
-    """Divide `wanted` in proportion to the sizes, by largest remainder; the lower level wins a tie."""
+class _Stratum(NamedTuple):
+    level: int
+    language: str
+
+
+def _shares(sizes: Mapping[_Stratum, int], wanted: int) -> dict[_Stratum, int]:
+    """Divide `wanted` in proportion to the sizes, each share rounded up or down.
+
+    What rounding down leaves goes, one by one, where the level and the language together lack most; the larger
+    remainder, then the lower level, then the language by its name win a tie.
+    """
     total = sum(sizes.values())
-    shares = {level: wanted * size // total for level, size in sizes.items()}
-    by_remainder = sorted(sizes, key=lambda level: (-(wanted * sizes[level] % total), level))
-    for level in by_remainder[: wanted - sum(shares.values())]:
-        shares[level] += 1
+    shares = {stratum: wanted * size // total for stratum, size in sizes.items()}
+    remainders = {stratum: wanted * size % total for stratum, size in sizes.items() if wanted * size % total}
+    # What a level and a language still lack, in parts of `total`.
+    levels: defaultdict[int, int] = defaultdict(int)
+    languages: defaultdict[str, int] = defaultdict(int)
+    for stratum, remainder in remainders.items():
+        levels[stratum.level] += remainder
+        languages[stratum.language] += remainder
+    for _ in range(wanted - sum(shares.values())):
+        lacking = min(remainders, key=lambda s: (-levels[s.level] - languages[s.language], -remainders[s], s))
+        del remainders[lacking]
+        shares[lacking] += 1
+        levels[lacking.level] -= total
+        languages[lacking.language] -= total
     return shares
 
 
@@ -114,136 +121,88 @@ def _rank(seed: int, item: Item) -> bytes:
     return hashlib.sha256(f"{seed}\n{item.id}".encode()).digest()
 
 
+class _Builtin(NamedTuple):
+    """A built-in workload whose file has not been read."""
+
+    score: Scorer
+    max_new_tokens: int
+    description: str
+    prose: bool = False
+
+
+_BUILTIN = {
+    "facts": _Builtin("contains", 64, "Short questions of general knowledge in three levels."),
+    "arithmetic": _Builtin("number", 256, "Sums and word problems of one, two and several steps."),
+    "patterns": _Builtin("contains", 128, "Sequences of numbers, letters and words to be continued, and analogies."),
+    "reasoning": _Builtin("choice", 256, "Short problems of logic with several choices."),
+    "multilingual": _Builtin("contains", 64, "The same questions in eight languages, judged in each."),
+    "instructions": _Builtin("constraints", 256, "Requests whose form can be verified: counts, formats, barred words."),
+    "structure": _Builtin("json_schema", 256, "Facts to be written as JSON that a schema allows."),
+    "writing": _Builtin("keywords", 384, "Short texts that have to cover certain points, readably.", prose=True),
+}
+_SPEED = Workload(
+    name="speed",
+    task="text",
+    kind="speed",
+    description="Generates new_tokens after a prompt of prompt_tokens, both fixed, and measures the time.",
+)
+
+
+class _BuiltinWorkloads(Mapping[str, Workload]):
+    """The built-in workloads; the file of one is read when that one is asked for."""
+
+    def __init__(self) -> None:
+        self._read = {_SPEED.name: _SPEED}
+
+    def __getitem__(self, name: str) -> Workload:
+        if name not in self._read:
+            self._read[name] = _read_builtin(name, _BUILTIN[name])
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _BUILTIN or name in self._read
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_BUILTIN, _SPEED.name))
+
+    def __len__(self) -> int:
+        return len(_BUILTIN) + 1
+
+
 @cache
 def builtin_workloads() -> Mapping[str, Workload]:
-    """Return the built-in workloads by name."""
-    speed = Workload(
-        name="speed",
-        task="text",
-        kind="speed",
-        description="Generates new_tokens after a prompt of prompt_tokens, both fixed, and measures the time.",
-    )
-    facts = _builtin(
-        "facts", "contains", max_new_tokens=64, description="Short questions of general knowledge in three levels."
-    )
-    arithmetic = _builtin(
-        "arithmetic", "number", max_new_tokens=256, description="Sums and word problems of one, two and several steps."
-    )
-    return {workload.name: workload for workload in (facts, arithmetic, speed)}
+    """Return the built-in workloads by name. The names cost nothing; a workload is read at its first use."""
+    return _BuiltinWorkloads()
 
 
-def _builtin(name: str, score: Scorer, **fields: Any) -> Workload:
-    path = f"data/{name}.jsonl"
-    text = files("bench").joinpath(path).read_text(encoding="utf-8")
-    items, examples = _read_items(text, path, score)
-    return Workload(name=name, task="text", kind="quality", score=score, items=items, examples=examples, **fields)
+def _read_builtin(name: str, entry: _Builtin) -> Workload:
+    contents = read_trusted(files("bench").joinpath(f"data/{name}.jsonl").read_text(encoding="utf-8"))
+    return Workload(name=name, task="text", kind="quality", **contents._asdict(), **entry._asdict())
 
 
 def read_workload(path: Path, *, name: str, task: str, score: str, where: str) -> Workload:
     """Read a user's own workload from a file of JSON lines.
 
-    A line is {"id", "prompt", "answer"} and optionally "level" (1 to 3), "language" and "example": true, which makes
-    it one that few_shot shows. `where` is the place that declares the workload. Raises InputError for the first fault,
-    naming file, line and field.
+    A line is {"id", "prompt", "answer"} and optionally "level" (1 to 3), "language", "structure" (what the form of a
+    good answer holds) and "example": true, which makes it one that few_shot shows, by "shown" where the answer only
+    says how to judge. `where` is the place that declares the workload. Raises InputError for the first fault, naming
+    file, line and field.
     """
-    if task != "text":
-        known = task in get_args(Task)
-        fault = f"{task!r} is not available yet; there is text" if known else f"unknown task {task!r}; there is text"
-        raise InputError(f"workload {name!r}: task: {fault}", where=where)
+    try:
+        check_task(task)
+    except InputError as error:
+        raise InputError(f"workload {name!r}: {error.message}", where=where) from None
     scorer = check_scorer(score, where=where)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError("this line is not UTF-8 text", where=f"{path}:{line}") from None
-    except OSError as error:
-        raise InputError(f"workload {name!r}: can't read {path}: {error.strerror or error}", where=where) from None
-    items, examples = _read_items(text, str(path), scorer)
+        data = read_bytes(path)
+    except InputError as error:
+        raise InputError(f"workload {name!r}: {error.message}", where=where) from None
+    contents = read_contents(data, str(path), scorer)
     return Workload(
         name=name,
         task="text",
         kind="quality",
         score=scorer,
-        items=items,
-        examples=examples,
         max_new_tokens=OWN_MAX_NEW_TOKENS,
+        **contents._asdict(),
     )
-
-
-class _Line(Item):
-    """A line of a workload's file; validated with the scorer as context."""
-
-    example: Annotated[bool, Strict()] = False
-
-    @field_validator("id", "prompt", "language")
-    @classmethod
-    def _is_text(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
-            raise ValueError("is empty")
-        return _storable(value)
-
-    @field_validator("answer", mode="before")
-    @classmethod
-    def _answer_can_be_scored(cls, value: Any, info: ValidationInfo) -> Any:
-        texts = [value] if isinstance(value, str) else value
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"must be a text in quotes, or a list of such, not {json.dumps(value)[:80]}")
-        scorer = str(info.context)
-        if fault := check_answer(scorer, texts):
-            raise ValueError(f"{fault}, so score = {scorer!r} can't judge by it")
-        stored = tuple(_storable(text) for text in texts)
-        return stored[0] if isinstance(value, str) else stored
-
-
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-def _storable(value: str | None) -> str | None:
-    if value is not None and _UNSTORABLE.search(value):
-        raise ValueError("holds a NUL character or half of a surrogate pair, which databases refuse")
-    return value
-
-
-def _read_items(text: str, where: str, score: Scorer) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """Return the items and the examples of a file's text."""
-    items: list[Item] = []
-    examples: list[Item] = []
-    seen: dict[str, int] = {}
-    for number, line in _read_lines(text, where, score):
-        if line.id in seen:
-            raise InputError(f"id: {line.id!r} is already on line {seen[line.id]}", where=f"{where}:{number}")
-        seen[line.id] = number
-        item = Item(**line.model_dump(exclude={"example"}))
-        (examples if line.example else items).append(item)
-    if not items:
-        what = 'every line is an "example", and no item is left to be asked' if examples else "the file holds no items"
-        raise InputError(what, where=where)
-    return tuple(items), tuple(examples)
-
-
-def _read_lines(text: str, where: str, score: Scorer) -> Iterator[tuple[int, _Line]]:
-    # Not `splitlines`: it also breaks at U+2028, which may stand inside a JSON string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        at = f"{where}:{number}"
-        data = _read_object(line, at)
-        if score == "none":
-            data.setdefault("answer", "")
-        try:
-            yield number, _Line.model_validate(data, context=score)
-        except ValidationError as error:
-            raise InputError(explain(error, _Line), where=at) from None
-
-
-def _read_object(line: str, at: str) -> dict[str, Any]:
-    try:
-        data = json.loads(line)
-    except RecursionError:
-        raise InputError("the line is nested too deeply to be read", where=at) from None
-    except ValueError as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"the line is no JSON: {reason}", where=at) from None
-    if not isinstance(data, dict):
-        raise InputError('the line is no JSON object such as {"id": "q1", "prompt": "...", "answer": "..."}', where=at)
-    return cast(dict[str, Any], data)

@@ -24,7 +24,7 @@ NUMBERS = [
     ("Answer: 1\nNo, I was wrong.\nAnswer: 2", "2", "2", 1.0),
     ("Answer: 42\n\nAnswer:", "42", "42", 1.0),
     ("So it is 42.\nAnswer:", "42", None, 0.0),
-    ("Answer: forty-two", "42", None, 0.0),
+    ("Answer: forty-two", "42", "42", 1.0),
     ("Answer: 3 + 4 = 7", "7", "7", 1.0),
     ("Answer: 3 apples + 4 apples = 7 apples", "7", "7", 1.0),
     ("Answer: x = 7\nwhere y = 9", "7", "7", 1.0),
@@ -206,11 +206,13 @@ def test_exact_keeps_a_short_extract_of_a_long_text() -> None:
 
 
 def test_a_scorer_that_is_not_available() -> None:
-    with pytest.raises(InputError, match=r"^w.toml:3: score: 'wer' is not available yet; there is choice, contains"):
+    with pytest.raises(InputError, match=r"^w.toml:3: score: 'wer' is not available yet; there is choice, constraints"):
         check_scorer("wer", where="w.toml:3")
     with pytest.raises(InputError, match="unknown scorer 'contain'; did you mean 'contains'"):
         score("contain", "text", "answer")
-    assert {check_scorer(name) for name in SCORERS} == {"number", "exact", "choice", "contains", "none"}
+    assert {check_scorer(name) for name in SCORERS} == {
+        *("number", "exact", "choice", "contains", "regex", "json_schema", "keywords", "constraints", "none")
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics import (
+    consistency,
     earned_percentile,
     mean_and_stderr,
     median,
@@ -176,3 +177,35 @@ def test_two_standard_errors_cover_the_truth() -> None:
         assert stderr is not None
         covered += abs(mean - 0.5) <= 1.96 * stderr
     assert 920 <= covered <= 975
+
+
+# ---- consistency
+
+
+def test_consistency_at_known_values() -> None:
+    assert consistency({"a": ["4", "4", "4"]}) == 1
+    assert consistency({"a": ["4", "5", "6"]}) == 0
+    assert consistency({"a": ["4", "4", "5"]}) == pytest.approx(1 / 3)
+    assert consistency({"a": ["4", "4"], "b": ["1", "2"]}) == 0.5
+    assert consistency({"a": ["4", "4", "5", "5"], "b": ["1", "1"]}) == pytest.approx((2 / 6 + 1) / 2)
+
+
+def test_no_answer_agrees_with_nothing() -> None:
+    assert consistency({"a": [None, None]}) == 0
+    assert consistency({"a": ["4", "4", None]}) == pytest.approx(1 / 3)
+
+
+def test_items_asked_once_say_nothing_of_consistency() -> None:
+    assert consistency({}) is None
+    assert consistency({"a": ["4"], "b": []}) is None
+    assert consistency({"a": ["4"], "b": ["1", "1"]}) == 1
+
+
+@given(st.dictionaries(st.text(max_size=2), st.lists(st.sampled_from(["a", "b", None]), max_size=6)))
+def test_consistency_counts_agreeing_pairs(keys: dict[str, list[str | None]]) -> None:
+    shares = []
+    for answers in keys.values():
+        pairs = [(x, y) for i, x in enumerate(answers) for y in answers[:i]]
+        shares += [sum(x == y is not None for x, y in pairs) / len(pairs)] if pairs else []
+    figure = consistency(keys)
+    assert figure == (pytest.approx(reference.fmean(shares)) if shares else None)
