@@ -2,11 +2,11 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -58,6 +58,34 @@ def parse_source(text: str) -> Source:
     return Source("gguf" if match["path_scheme"] == "gguf" else "file", match["path"])
 
 
+#: the settings that a job takes without a preset, under the name that a sweep gives for them
+DEFAULT_SETTINGS = "default"
+_PRESET_NAME = re.compile(r"[^\W\d][\w.-]{0,63}")
+
+
+class GenerationSettings(BaseModel):
+    """Settings of generation that somebody recommends; None leaves one open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(None, ge=0, le=5)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, le=1_000_000)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    max_new_tokens: int | None = Field(None, ge=1, le=131_072)
+
+
+class Preset(GenerationSettings):
+    """Recommended settings of a model, and what differs from them by strategy."""
+
+    strategy: dict[str, GenerationSettings] = Field(default_factory=dict)
+
+    def for_strategy(self, name: str | None) -> dict[str, float | int]:
+        """Return the settings that are given, by the name of their axis."""
+        own = self.strategy.get(name or "", GenerationSettings())
+        return self.model_dump(exclude={"strategy"}, exclude_none=True) | own.model_dump(exclude_none=True)
+
+
 class ModelEntry(BaseModel):
     """A model of the catalog."""
 
@@ -73,6 +101,12 @@ class ModelEntry(BaseModel):
     memory_gib: dict[Precision, float] = Field(min_length=1)
     #: precision of a job that names none
     precision: Precision
+    #: tokens that a reasoning model may think, added to what the workload allows for the answer
+    thinking_tokens: int | None = Field(None, ge=1, le=131_072)
+    #: Jinja template of a conversation, instead of the one that the model's tokenizer brings
+    chat_template: str | None = None
+    #: named settings of generation ("recommended"), which fill what a sweep leaves open
+    settings: dict[str, Preset] = Field(default_factory=dict)
     #: whether the hub asks for a licence to be accepted
     gated: bool = False
     parameters: int | None = Field(None, gt=0)
@@ -91,6 +125,23 @@ class ModelEntry(BaseModel):
         for precision, gib in value.items():
             if not 0 < gib < 100_000:
                 raise ValueError(f"{precision} = {gib} is no amount of memory in GiB")
+        return value
+
+    @field_validator("chat_template")
+    @classmethod
+    def _template_shows_the_messages(cls, value: str | None) -> str | None:
+        if value is not None and "messages" not in value:
+            raise ValueError("must be a Jinja template that writes out `messages`")
+        return value
+
+    @field_validator("settings")
+    @classmethod
+    def _presets_have_names(cls, value: dict[str, Preset]) -> dict[str, Preset]:
+        for name in value:
+            if name == DEFAULT_SETTINGS:
+                raise ValueError(f"{name!r} is the name of the settings without a preset; give another")
+            if not _PRESET_NAME.fullmatch(name):
+                raise ValueError(f"the name {name!r} must be a word")
         return value
 
     @model_validator(mode="before")
@@ -147,6 +198,9 @@ def fault(error: ValidationError, model: type[BaseModel], *, show_value: bool = 
     return field, ": ".join([*inner, message])
 
 
+#: characters of a wrong value that a message shows
+_SHOWN = 100
+
 #: what a fault of validation means, by pydantic's type; {...} are pydantic's own figures
 _WORDS = {
     "float_type": "must be a number",
@@ -175,7 +229,7 @@ _WORDS = {
 def _message(fault: ErrorDetails, field: str, model: type[BaseModel]) -> str:
     kind, value = fault["type"], fault.get("input")
     if kind == "extra_forbidden":
-        return f"unknown key{suggest(str(fault['loc'][-1]), model.model_fields)}"
+        return f"unknown key{suggest(str(fault['loc'][-1]), _model_at(fault['loc'][:-1], model).model_fields)}"
     if kind == "string_pattern_mismatch" and field in model.model_fields:
         message = f"must be {model.model_fields[field].description}"
     elif kind in _WORDS:
@@ -185,4 +239,27 @@ def _message(fault: ErrorDetails, field: str, model: type[BaseModel]) -> str:
         message = fault["msg"].removeprefix("Value error, ")
     is_said = kind not in _WORDS and repr(value) in message
     is_shown = isinstance(value, str | int | float | bool) and value != "" and not is_said
-    return f"{message} (it is {value!r})" if is_shown else message
+    return f"{message} (it is {_short(repr(value))})" if is_shown else message
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _model_at(path: Sequence[int | str], model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model that a fault lies in: `model` itself, or one in a field of it or in a table of such."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        within = [each for each in _parts(field.annotation) if _is_model(each)] if field else []
+        model = within[0] if within else model
+    return model
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

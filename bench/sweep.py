@@ -1,20 +1,21 @@
 """Sweeps: lists are axes, and a sweep expands to the job specifications of every combination."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bench.catalog import ModelEntry, fault
+from bench.axes import AXES, BAD_EXCLUDE, overridden, read_axes
+from bench.axes import Block as Block
+from bench.catalog import ModelEntry
+from bench.combine import Combiner
 from bench.errors import InputError, suggest
-from bench.library import Library
-from bench.spec import JobSpec, StopRule
+from bench.labels import check_labels
+from bench.library import KINDS, Library
+from bench.spec import JobSpec
 from bench.strategies import Strategy
 from bench.toml import Lines, read_toml
 from bench.workloads import Workload
@@ -25,27 +26,7 @@ LARGE_SWEEP_JOBS = 100_000
 PRIORITIES = range(-1000, 1001)
 
 _TITLE = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
-_EXCLUDE = "must be a list of tables such as { strategy = 'direct' }"
-
-_AXES = tuple(JobSpec.model_fields)
-_TOP_KEYS = ("name", "priority", "sweep", "models", "workloads")
-
-#: fields that only one kind of workload uses
-_QUALITY_FIELDS = frozenset(
-    {"strategy", "items", "items_seed", "samples", "max_new_tokens"}
-    | {"temperature", "top_p", "top_k", "repetition_penalty", "seed"}
-)
-_SPEED_FIELDS = frozenset({"prompt_tokens", "new_tokens", "stop"})
-
-_QUALITY_DEFAULTS = {
-    "strategy": "direct",
-    "temperature": 0.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "repetition_penalty": 1.0,
-    "batch_size": 16,
-}
-_SPEED_DEFAULTS = {"prompt_tokens": 128, "new_tokens": 128, "stop": StopRule()}
+_TOP_KEYS = ("name", "priority", "labels", "sweep", *KINDS)
 
 
 @dataclass(frozen=True)
@@ -63,31 +44,41 @@ class Sweep:
     places: Mapping[str, str]
     #: combinations that were the same job as an earlier one, and left out
     duplicates: int = 0
+    #: the submitter's own words about it
+    labels: Mapping[str, str] = field(default_factory=dict)
+    #: sentences for the user: what is done otherwise than one may expect
+    notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Block:
-    """One set of axes, and a function that gives the place of a key ("sweep.toml:7: model", "--model")."""
+def read_sweep(
+    file: Path,
+    library: Library,
+    *,
+    overrides: Mapping[str, Sequence[Any]] | None = None,
+    where_override: Callable[[str], str] = lambda key: f"--set {key}",
+    allow_large: bool = False,
+) -> Sweep:
+    """Read and expand a sweep file. Raises InputError that names file, line and field.
 
-    values: Mapping[str, Any]
-    where: Callable[[str], str]
-    exclude: Sequence[Mapping[str, Any]] = field(default=())
-
-
-def read_sweep(file: Path, library: Library, *, allow_large: bool = False) -> Sweep:
-    """Read and expand a sweep file. Raises InputError that names file, line and field."""
+    `overrides` are values of axes that replace those of every block; `where_override` gives the place of one.
+    """
     table = read_toml(file)
     lines = Lines(file)
     for key in table:
         if key not in _TOP_KEYS:
-            hint = "; axes stand under [[sweep]]" if key in _AXES else suggest(key, _TOP_KEYS)
+            hint = "; axes stand under [[sweep]]" if key in AXES else suggest(key, _TOP_KEYS)
             raise InputError(f"unknown key{hint}", where=lines.place(key))
     name = check_name(table.get("name", file.stem), lines.place("name"))
     priority = check_priority(table.get("priority", 0), lines.place("priority"))
-    for kind in ("models", "workloads"):
+    labels = check_labels(
+        table.get("labels", {}), lambda key: lines.place(key, ("labels",)) if key else lines.place("labels")
+    )
+    for kind in KINDS:
         library = library.with_own(kind, table.get(kind, {}), lines, (kind,))
-    blocks = _blocks(table, lines)
-    return expand(blocks, library, name=name, priority=priority, allow_large=allow_large, where=str(file))
+    blocks = [overridden(block, overrides or {}, where_override) for block in _blocks(table, lines)]
+    return expand(
+        blocks, library, name=name, priority=priority, labels=labels, allow_large=allow_large, where=str(file)
+    )
 
 
 def check_name(name: Any, where: str) -> str:
@@ -111,11 +102,12 @@ def expand(
     *,
     name: str,
     priority: int = 0,
+    labels: Mapping[str, str] | None = None,
     allow_large: bool = False,
     where: str | None = None,
 ) -> Sweep:
     """Expand blocks to a sweep; a job that occurs twice is kept once. `where` names their file. Raises InputError."""
-    axes = [_axes(block, library) for block in blocks]
+    axes = [read_axes(block, library) for block in blocks]
     total = sum(prod(len(values) for values in block_axes.values()) for block_axes in axes)
     if total > LARGE_SWEEP_JOBS and not allow_large:
         raise InputError(
@@ -123,121 +115,34 @@ def expand(
             "shorten its lists, or confirm with --yes",
             where=where,
         )
+    combiner = Combiner(library)
     specs: dict[JobSpec, None] = {}
-    combinations = 0
+    combined = 0
     for block, block_axes in zip(blocks, axes, strict=True):
-        for spec in _expand_block(block, block_axes, library):
+        for spec in combiner.jobs(block, block_axes):
             specs[spec] = None
-            combinations += 1
+            combined += 1
     if not specs:
         raise InputError("leaves no job; take an entry out", where=blocks[-1].where("exclude"))
+    models = {spec.model: library.models[spec.model] for spec in specs}
+    workloads = {spec.workload: combiner.workloads[spec.workload] for spec in specs}
+    strategies = {spec.strategy: library.strategies[spec.strategy] for spec in specs if spec.strategy}
     return Sweep(
         name=name,
         priority=priority,
         specs=tuple(specs),
-        models={spec.model: library.models[spec.model] for spec in specs},
-        workloads={spec.workload: library.workloads[spec.workload] for spec in specs},
-        strategies={spec.strategy: library.strategies[spec.strategy] for spec in specs if spec.strategy},
+        models=models,
+        workloads=workloads,
+        strategies=strategies,
         places={
             name: block.where("model")
             for block, block_axes in zip(reversed(blocks), reversed(axes), strict=True)
             for name in block_axes["model"]
         },
-        duplicates=combinations - len(specs),
+        duplicates=combined - len(specs),
+        labels=dict(labels or {}),
+        notes=(*library.hiding(models=models, workloads=workloads, strategies=strategies), *combiner.notes),
     )
-
-
-def _axes(block: Block, library: Library) -> dict[str, list[Any]]:
-    axes: dict[str, list[Any]] = {}
-    for key, value in block.values.items():
-        where = block.where(key)
-        if key not in _AXES:
-            raise InputError(f"unknown key{suggest(key, (*_AXES, 'exclude'))}", where=where)
-        values = value if isinstance(value, list) else [value]
-        if not values:
-            raise InputError("an empty list leaves no job; give a value, or leave it out", where=where)
-        axes[key] = [_checked(key, each, library, where) for each in values]
-    for key in ("model", "workload"):
-        if key not in axes:
-            raise InputError(f"is missing; `benchbeat {key}s list` shows what there is", where=block.where(key))
-    return axes
-
-
-def _checked(key: str, value: Any, library: Library, where: str) -> Any:
-    """Return one value of an axis as a JobSpec will hold it."""
-    names = {"model": library.model, "workload": library.workload, "strategy": library.strategy}
-    if key in names:
-        if not isinstance(value, str):
-            raise InputError(f"must be a name in quotes (it is {value!r})", where=where)
-        names[key](value, where)
-        return value
-    if isinstance(value, bool) and key != "compile":
-        raise InputError(f"{str(value).lower()} is no value for it", where=where)
-    try:
-        return getattr(JobSpec(**{"model": "m", "workload": "w", key: value}), key)
-    except ValidationError as error:
-        raise InputError(fault(error, StopRule if key == "stop" else JobSpec)[1], where=where) from None
-
-
-def _expand_block(block: Block, axes: Mapping[str, list[Any]], library: Library) -> Iterator[JobSpec]:
-    exclude = [_exclusion(each, block, library) for each in block.exclude]
-    for values in product(*axes.values()):
-        combination = dict(zip(axes, values, strict=True))
-        if any(all(combination.get(key) in wanted for key, wanted in each.items()) for each in exclude):
-            continue
-        yield _specification(combination, block, library)
-
-
-def _exclusion(table: Mapping[str, Any], block: Block, library: Library) -> dict[str, list[Any]]:
-    where = block.where("exclude")
-    if not isinstance(table, dict) or not table:
-        raise InputError(_EXCLUDE, where=where)
-    for key in table:
-        if key not in block.values:
-            raise InputError(f"{key} is no axis of this block{suggest(key, block.values)}", where=where)
-    lists = {key: value if isinstance(value, list) else [value] for key, value in table.items()}
-    return {key: [_checked(key, each, library, where) for each in values] for key, values in lists.items()}
-
-
-def _specification(combination: dict[str, Any], block: Block, library: Library) -> JobSpec:
-    """Return one job: what its workload does not use is left out, what is not given takes its default."""
-    entry, workload = library.models[combination["model"]], library.workloads[combination["workload"]]
-    if entry.task != workload.task:
-        raise InputError(
-            f"{workload.name!r} is for {workload.task} models, {entry.name!r} is a {entry.task} model",
-            where=block.where("workload"),
-        )
-    speed = workload.kind == "speed"
-    unused = _QUALITY_FIELDS if speed else _SPEED_FIELDS
-    used = {key: value for key, value in combination.items() if key not in unused}
-    values: dict[str, Any] = {"precision": entry.precision, **(_SPEED_DEFAULTS if speed else _QUALITY_DEFAULTS)}
-    if not speed:
-        values["max_new_tokens"] = workload.max_new_tokens
-    values |= used
-    if values["precision"] not in entry.memory_gib:
-        raise InputError(
-            f"{entry.name!r} has no {values['precision']}; it has {', '.join(entry.memory_gib)}",
-            where=block.where("precision"),
-        )
-    if not speed:
-        _check_quality(values, block, library, workload)
-    return JobSpec(**values)
-
-
-def _check_quality(values: dict[str, Any], block: Block, library: Library, workload: Workload) -> None:
-    if values["temperature"] == 0:
-        # Greedy decoding: the same answer whatever the sampling settings and however often it is asked.
-        values |= {"top_p": 1.0, "top_k": 0, "seed": 0, "samples": 1}
-    if values.get("items") is not None and values["items"] > len(workload.items):
-        raise InputError(
-            f"{workload.name!r} has {len(workload.items)} items, not {values['items']}",
-            where=block.where("items"),
-        )
-    if not workload.examples and values["strategy"] == "few_shot":
-        try:
-            library.strategies["few_shot"].messages(workload, "")
-        except InputError as error:
-            raise InputError(error.message, where=block.where("strategy")) from None
 
 
 def _blocks(table: Mapping[str, Any], lines: Lines) -> list[Block]:
@@ -251,6 +156,6 @@ def _blocks(table: Mapping[str, Any], lines: Lines) -> list[Block]:
         where = partial(lines.place, table=("sweep",), number=number)
         exclude = block.get("exclude", [])
         if not isinstance(exclude, list):
-            raise InputError(_EXCLUDE, where=where("exclude"))
+            raise InputError(BAD_EXCLUDE, where=where("exclude"))
         made.append(Block({key: value for key, value in block.items() if key != "exclude"}, where, exclude))
     return made

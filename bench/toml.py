@@ -35,7 +35,7 @@ class Lines:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._lines = file.read_text(encoding="utf-8-sig").split("\n")
+        self._lines = _without_long_texts(file.read_text(encoding="utf-8-sig")).split("\n")
         found = ((number, _header(line)) for number, line in enumerate(self._lines))
         self._headers = [(number, path) for number, path in found if path]
 
@@ -74,6 +74,20 @@ class Lines:
         later = self._headers[headers[number] + 1 :]
         end = next((line for line, path in later if path == table or path[: len(table)] != table), len(self._lines))
         return self._headers[headers[number]][0], end
+
+
+#: a text over several lines, or what may hold its quotes: a text on one line, a comment
+_QUOTED = re.compile(
+    r"""(?P<long>"{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5})|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\#[^\n]*""", re.DOTALL
+)
+
+
+def _without_long_texts(text: str) -> str:
+    """Return the text with as many lines, where those within a text over several lines are empty.
+
+    What a person writes in such a text may look like a key or a header.
+    """
+    return _QUOTED.sub(lambda found: "\n" * found[0].count("\n") if found["long"] else found[0], text)
 
 
 def _header(line: str) -> TablePath:

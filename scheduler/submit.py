@@ -1,18 +1,21 @@
 """Submitting: one transaction writes the batch; ringing comes after and may fail without harm."""
 
-import json
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
+from bench.catalog import ModelEntry
 from bench.errors import InputError
 from bench.spec import JobSpec, hash_of
 from bench.sweep import Sweep, check_name
-from bench.templates import template
 from bench.workloads import Workload
 from db.engine import Database
 from db.submissions import NewBatch, NewJob, batch_of_key, insert_batch
 from scheduler.queues import queue_of, session_key
+
+#: fields of an entry that the submitter alone reads, with the values that say nothing
+_AT_HOME: dict[str, Any] = {"settings": {}, "description": ""}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def submit(database: Database, sweep: Sweep, *, key: str | None = None) -> Submi
 
 def prepare(sweep: Sweep, key: str | None = None) -> tuple[NewBatch, list[NewJob]]:
     """Return the batch and the jobs that a sweep stands for, touching no database."""
-    model_hashes = {name: hash_of(entry.model_dump(mode="json")) for name, entry in sweep.models.items()}
+    model_hashes = {name: model_hash_of(entry) for name, entry in sweep.models.items()}
     workload_hashes = {name: workload_hash(each) for name, each in sweep.workloads.items()}
     strategies: dict[str, tuple[str, str]] = {}
     jobs = []
@@ -75,16 +78,29 @@ def prepare(sweep: Sweep, key: str | None = None) -> tuple[NewBatch, list[NewJob
         key=key,
         sweep_hash=_sweep_hash(sweep, jobs),
         priority=sweep.priority,
-        models={model_hashes[name]: entry for name, entry in sweep.models.items()},
+        models={model_hashes[name]: _travelling(entry) for name, entry in sweep.models.items()},
         workloads={workload_hashes[name]: each for name, each in sweep.workloads.items()},
         strategies=strategies,
+        labels=sweep.labels,
     )
     return batch, jobs
 
 
+def model_hash_of(entry: ModelEntry) -> str:
+    """Return the hash of what a worker needs to know of a model."""
+    # Without what is None, so that a field added to entries later changes no hash.
+    return hash_of(entry.model_dump(mode="json", exclude=set(_AT_HOME), exclude_none=True))
+
+
+def _travelling(entry: ModelEntry) -> ModelEntry:
+    """Return an entry without what the submitter alone reads."""
+    return entry.model_copy(update=_AT_HOME)
+
+
 def workload_hash(workload: Workload) -> str:
-    """Return the hash of a workload's name, task and data."""
-    return hash_of([workload.name, workload.task, workload.digest()])
+    """Return the hash of a workload's name, task and data, the files of a user's own harness task among them."""
+    files = [workload.files] if workload.files else []
+    return hash_of([workload.name, workload.task, workload.digest(), *files])
 
 
 def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]]) -> str | None:
@@ -92,8 +108,9 @@ def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]])
     if spec.strategy is None:
         return None
     strategy, workload = sweep.strategies[spec.strategy], sweep.workloads[spec.workload]
-    digest = strategy.digest(workload)
-    strategies[digest] = (strategy.name, json.dumps(template(strategy, workload)))
+    template = strategy.template(workload)
+    digest = template.digest()
+    strategies[digest] = (strategy.name, template.definition())
     return digest
 
 

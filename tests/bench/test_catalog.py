@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.catalog import ModelEntry, Source, builtin_models, explain, fault, own_model, parse_source
@@ -152,3 +153,54 @@ def test_a_value_may_be_kept_out_of_the_sentence() -> None:
     error = failed({"size": 1, "secret": "hunter2"})
     assert fault(error, Example) == ("secret", "must have at most 3 characters (it is 'hunter2')")
     assert fault(error, Example, show_value=False) == ("secret", "must have at most 3 characters")
+
+
+R1 = builtin_models()["deepseek-r1-distill-qwen-1.5b"]
+
+
+def rendered(messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+    """Return a conversation in the catalog's format for R1, as transformers writes it."""
+    template = R1.chat_template
+    assert template is not None
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    values = {"bos_token": "<BOS>", "eos_token": "<EOS>", "add_generation_prompt": add_generation_prompt}
+    return environment.from_string(template).render(messages=messages, **values)
+
+
+def test_the_template_of_r1_begins_as_the_reference_report_says_and_opens_a_thought() -> None:
+    said = rendered([{"role": "user", "content": "What is 2 + 2?"}], add_generation_prompt=True)
+    assert said == "<BOS>User: What is 2 + 2?\n\nAssistant: <think>\n"
+
+
+def test_the_template_of_r1_puts_system_text_into_the_first_question_and_drops_earlier_thoughts() -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "1 + 1? {{ 7 }}"},
+        {"role": "assistant", "content": "<think>\nHm.\n</think>\n\n2"},
+        {"role": "user", "content": "2 + 2?"},
+    ]
+    conversation = "<BOS>User: Be brief.\n\n1 + 1? {{ 7 }}\n\nAssistant: 2<EOS>User: 2 + 2?\n\n"
+    assert rendered(messages, add_generation_prompt=False) == conversation
+    assert rendered(messages, add_generation_prompt=True) == conversation + "Assistant: <think>\n"
+
+
+def test_only_r1_thinks_and_has_a_template_of_ours() -> None:
+    assert [name for name, model in builtin_models().items() if model.chat_template] == [R1.name]
+    assert [name for name, model in builtin_models().items() if model.thinking_tokens] == [R1.name]
+    assert R1.thinking_tokens == 2048
+
+
+def test_every_text_model_has_recommended_settings() -> None:
+    for model in builtin_models().values():
+        assert list(model.settings) == (["recommended"] if model.task == "text" else [])
+
+
+def test_a_preset_gives_what_it_says_and_what_differs_by_strategy() -> None:
+    preset = R1.settings["recommended"]
+    assert preset.for_strategy(None) == {"temperature": 0.8, "top_p": 0.95}
+    assert preset.for_strategy("chain_of_thought") == {"temperature": 0.5, "top_p": 0.95}
+
+
+def test_a_long_wrong_value_is_shown_by_its_beginning() -> None:
+    said = explain(failed({"size": 1, "secret": "x" * 500}), Example)
+    assert said == f"secret: must have at most 3 characters (it is '{'x' * 99}...)"

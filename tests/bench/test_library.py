@@ -33,7 +33,13 @@ def complaint(home: Path) -> str:
 def test_an_empty_home_gives_what_is_built_in(tmp_path: Path) -> None:
     assert load_library(tmp_path) == builtin_library()
     assert {"facts", "arithmetic", "speed"} <= set(builtin_library().workloads)
-    assert set(builtin_library().strategies) == {"direct", "chain_of_thought", "few_shot"}
+    assert set(builtin_library().strategies) == {
+        "direct",
+        "chain_of_thought",
+        "few_shot",
+        "role_play",
+        "structured",
+    }
 
 
 @pytest.mark.parametrize("header", ["[mine]", "[models.mine]"])
@@ -87,6 +93,10 @@ WRONG_WORKLOADS = {
     "task = 'text'\nitems = 'i.jsonl'\nscore = 'exact'\n": ":3: items: there is no file i.jsonl",
     "task = 'text'\nitem = 'i.jsonl'\nscore = 'exact'\n": ":3: item: unknown key; did you mean 'items'?",
     "task = 'text'\nscore = 'exact'\n": ":1: items: is missing",
+    "task = 'text'\nitems = 'a\\u0000b'\nscore = 'exact'\n".replace("'", '"'): (":3: items: 'a\\x00b' is no path"),
+    "task = 'text'\nitems = '~nobody-of-that-name/x'\nscore = 'exact'\n": (
+        ":3: items: '~nobody-of-that-name/x' is no path"
+    ),
     "task = 'text'\nitems = 3\nscore = 'exact'\n": ":3: items: must be a text in quotes (it is 3)",
     "task = 'text'\nitems = 'ok.jsonl'\nscore = 'exakt'\n": ":4: score: unknown scorer 'exakt'; did you mean 'exact'?",
     "task = 'txt'\nitems = 'ok.jsonl'\nscore = 'exact'\n": ":2: workload 'w': task: unknown task 'txt'; there is text",
@@ -123,7 +133,7 @@ def test_a_fault_among_the_items_is_named_with_their_file_and_line(tmp_path: Pat
         ("model", "llama", "unknown model 'llama'; did you mean 'llama-3.2-3b'?"),
         ("model", "QWEN2.5-1.5B", "unknown model 'QWEN2.5-1.5B'; did you mean 'qwen2.5-1.5b'?"),
         ("workload", "sped", "unknown workload 'sped'; did you mean 'speed'?"),
-        ("strategy", "x", "unknown strategy 'x'; there is chain_of_thought, direct, few_shot"),
+        ("strategy", "x", "unknown strategy 'x'; there is chain_of_thought, direct, few_shot, role_play, structured"),
     ],
 )
 def test_an_unknown_name_brings_its_near_matches(kind: str, name: str, said: str) -> None:

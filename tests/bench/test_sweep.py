@@ -183,7 +183,9 @@ def test_a_confirmed_sweep_may_be_large(monkeypatch: pytest.MonkeyPatch) -> None
 
 LINES = {
     "strategy = ['direct', 'few_sot']": "strategy: unknown strategy 'few_sot'; did you mean 'few_shot'?",
-    "strategy = 'cot'": "strategy: unknown strategy 'cot'; there is chain_of_thought, direct, few_shot",
+    "strategy = 'cot'": (
+        "strategy: unknown strategy 'cot'; there is chain_of_thought, direct, few_shot, role_play, structured"
+    ),
     "temprature = 0.3": "temprature: unknown key; did you mean 'temperature'?",
     "model_name = 1": "model_name: unknown key; did you mean 'model'?",
     "temperature = []": "temperature: an empty list leaves no job; give a value, or leave it out",

@@ -1,8 +1,10 @@
 """Submitting: one transaction, and a key that makes a second try harmless."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,38 +12,44 @@ from sqlalchemy import func, select
 
 from bench.errors import InputError
 from bench.library import builtin_library
+from bench.strategies import Strategy
 from bench.sweep import Block, Sweep, expand
+from bench.templates import Template
+from bench.workloads import Workload
 from db import submissions
 from db.engine import Database
 from db.submissions import batch_of_key
 from db.tables import batch, item, job, metadata, model, strategy, workload
-from scheduler.submit import Submission, prepare, submit, workload_hash
+from scheduler.submit import Submission, model_hash_of, prepare, submit, workload_hash
 from tests.commands import environment
 
 RACER = """
-import sys
+import json, sys
+from bench.library import builtin_library
+from bench.sweep import Block, expand
 from db.engine import Database
 from scheduler.submit import submit
-from tests.scheduler.test_submit import sweep
 
 database = Database(sys.argv[1])
+sweep = expand([Block(json.loads(sys.argv[2]), str)], builtin_library(), name="test")
 print("ready", flush=True)
 sys.stdin.readline()
-done = submit(database, sweep(), key="the key")
+done = submit(database, sweep, key="the key")
 print(done.batch_id, done.created, done.jobs)
 database.dispose()
 """
 
+AXES: dict[str, Any] = {
+    "model": "smollm2-135m",
+    "workload": ["facts", "speed"],
+    "strategy": ["direct", "few_shot"],
+    "temperature": 0.0,
+}
+
 
 def sweep(axes: Mapping[str, Any] | None = None, *, name: str = "test", priority: int = 0) -> Sweep:
     """Return a sweep of two quality jobs and one of speed, with axes changed."""
-    values = {
-        "model": "smollm2-135m",
-        "workload": ["facts", "speed"],
-        "strategy": ["direct", "few_shot"],
-        "temperature": 0.0,
-    }
-    block = Block({**values, **(axes or {})}, lambda key: f"--{key}")
+    block = Block({**AXES, **(axes or {})}, lambda key: f"--{key}")
     return expand([block], builtin_library(), name=name, priority=priority)
 
 
@@ -120,7 +128,7 @@ def test_a_key_is_a_line_of_text(database: Database, key: str) -> None:
 def test_of_three_processes_that_race_with_one_key_one_makes_the_batch(database: Database) -> None:
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, database.url],
+            [sys.executable, "-c", RACER, database.url, json.dumps(AXES)],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -187,3 +195,35 @@ def test_the_stored_entries_read_back(database: Database) -> None:
         prompts = set(connection.execute(select(item.c.prompt)).scalars())
     assert names == {"model": {"smollm2-135m"}, "workload": {"facts", "speed"}, "strategy": {"direct", "few_shot"}}
     assert prompts == {each.prompt for each in done.workloads["facts"].items}
+
+
+def test_the_hash_of_a_model_is_of_what_a_worker_needs_to_know() -> None:
+    entry = builtin_library().models["qwen2.5-1.5b"]
+    assert entry.settings
+    assert model_hash_of(entry.model_copy(update={"settings": {}, "description": "other"})) == model_hash_of(entry)
+    for changed in ({"source": "hub:a/b"}, {"chat_template": "{{ messages }}"}, {"thinking_tokens": 9}):
+        assert model_hash_of(entry.model_copy(update=changed)) != model_hash_of(entry)
+
+
+def test_what_the_submitter_alone_reads_does_not_travel() -> None:
+    new, _ = prepare(sweep({"model": "qwen2.5-1.5b", "workload": "facts"}))
+    (entry,) = new.models.values()
+    assert (entry.settings, entry.description) == ({}, "")
+    assert entry.source == builtin_library().models["qwen2.5-1.5b"].source
+
+
+def test_the_files_of_a_task_are_part_of_its_hash() -> None:
+    task = Workload(name="mine", task="text", kind="harness", files={"mine.yaml": "task: mine"})
+    assert workload_hash(task) != workload_hash(task.model_copy(update={"files": {"mine.yaml": "task: mine\n"}}))
+
+
+def test_labels_and_patterns_travel() -> None:
+    mine = Strategy(name="mine", output_pattern="is (.*)")
+    library = builtin_library()
+    own = replace(library, strategies={**library.strategies, "mine": mine})
+    block = Block({"model": "smollm2-135m", "workload": "facts", "strategy": "mine"}, str)
+    new, (job,) = prepare(expand([block], own, name="x", labels={"team": "blue"}))
+    assert new.labels == {"team": "blue"}
+    name, definition = new.strategies[job.strategy_hash or ""]
+    assert name == "mine"
+    assert Template.parse(definition) == mine.template(library.workloads["facts"])
