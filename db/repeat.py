@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
 from bench.errors import InputError
+from bench.spec import JobSpec, hash_of
 from db.engine import now
 from db.jobs import in_parts
-from db.tables import job
+from db.submissions import NewBatch, NewJob, insert_batch
+from db.tables import batch, job, run
 
 #: what describes the job, as against what happened to it
 _COPIED = (
@@ -37,6 +39,86 @@ def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list
 
     Raises InputError for a job that does not exist or has not ended.
     """
+    rows = _ended_jobs(connection, job_ids)
+    if not rows:
+        return []
+    shared = {"state": "queued", "reason": reason, "queued_at": connection.execute(select(now())).scalar_one()}
+    copies = [
+        {name: getattr(row, name) for name in _COPIED} | shared | {"repeat_of": job_id} for job_id, row in rows.items()
+    ]
+    in_order = insert(job).returning(job.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(in_order, copies).scalars())
+
+
+def rerun(connection: Connection, job_ids: list[int], batch_id: int | None = None, anywhere: bool = False) -> int:
+    """Queue ended jobs, and all of a batch, once more in a new batch, whose id is returned.
+
+    Each job asks for what the old one asked for, on the machine and device that measured it unless `anywhere`. Of a
+    batch's jobs that were repeated within it the repetition alone counts. Raises InputError for a batch or a job that
+    does not exist, and for a job that has not ended.
+    """
+    wanted = list(job_ids) if batch_id is None else [*job_ids, *_last_jobs(connection, batch_id)]
+    rows = _ended_jobs(connection, wanted)
+    if not rows:
+        raise InputError("there is no job to run again")
+    places = {} if anywhere else _places(connection, list(rows))
+    jobs = [_again(row, places.get(row.id)) for row in rows.values()]
+    asked = [[each.spec.digest(), each.model_hash, each.workload_hash, each.strategy_hash] for each in jobs]
+    batches = {row.batch_id for row in rows.values()}
+    old = [row for part in in_parts(sorted(batches)) for row in connection.execute(_batches(part))]
+    new = NewBatch(
+        name=old[0].name if len(old) == 1 else "rerun",
+        key=None,
+        sweep_hash=hash_of([max(row.priority for row in old), asked]),
+        priority=max(row.priority for row in old),
+        models={},
+        workloads={},
+        strategies={},
+        labels=(old[0].labels or {}) if len(old) == 1 else {},
+    )
+    return insert_batch(connection, new, jobs)
+
+
+def _batches(ids: list[int]) -> Select[Any]:
+    return select(batch).where(batch.c.id.in_(ids))
+
+
+def _last_jobs(connection: Connection, batch_id: int) -> list[int]:
+    if connection.execute(select(batch.c.id).where(batch.c.id == batch_id)).first() is None:
+        raise InputError(f"there is no batch {batch_id}")
+    repeated = select(job.c.repeat_of).where(job.c.repeat_of.is_not(None), job.c.batch_id == batch_id)
+    query = select(job.c.id).where(job.c.batch_id == batch_id, job.c.id.not_in(repeated)).order_by(job.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def _places(connection: Connection, job_ids: list[int]) -> dict[int, tuple[str, str]]:
+    """Return machine and device that measured each job, by its id."""
+    columns = (run.c.job_id, run.c.machine_id, run.c.device)
+    found = (connection.execute(select(*columns).where(run.c.job_id.in_(part))) for part in in_parts(job_ids))
+    return {row.job_id: (row.machine_id, row.device) for rows in found for row in rows}
+
+
+def _again(old: Row[Any], place: tuple[str, str] | None) -> NewJob:
+    spec, queue = JobSpec.model_validate_json(old.spec), old.queue
+    if place is not None:
+        machine, device = place
+        spec = JobSpec.model_validate(spec.model_dump() | {"machine": machine, "device": device})
+        queue = f"machine.{machine}.{device}"  # as scheduler/queues.py names it
+    return NewJob(
+        spec=spec,
+        model_hash=old.model_hash,
+        workload_hash=old.workload_hash,
+        strategy_hash=old.strategy_hash,
+        queue=queue,
+        session_key=old.session_key,
+        memory_mib=old.memory_mib,
+        repeat_of=old.id,
+        reason="rerun asked for",
+    )
+
+
+def _ended_jobs(connection: Connection, job_ids: list[int]) -> dict[int, Row[Any]]:
+    """Return the jobs' rows by id, in the order asked for, each once. Raises InputError, see `repeat_jobs`."""
     job_ids = list(dict.fromkeys(job_ids))  # one named by itself and with its batch is repeated once
     rows: dict[int, Row[Any]] = {}
     for part in in_parts(job_ids):
@@ -46,14 +128,7 @@ def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list
             raise InputError(f"there is no job {job_id}")
         if rows[job_id].state in ("queued", "running"):
             raise InputError(f"job {job_id} is {rows[job_id].state}; it can be repeated once it has ended")
-    if not job_ids:
-        return []
-    shared = {"state": "queued", "reason": reason, "queued_at": connection.execute(select(now())).scalar_one()}
-    copies = [
-        {name: getattr(rows[job_id], name) for name in _COPIED} | shared | {"repeat_of": job_id} for job_id in job_ids
-    ]
-    in_order = insert(job).returning(job.c.id, sort_by_parameter_order=True)
-    return list(connection.execute(in_order, copies).scalars())
+    return {job_id: rows[job_id] for job_id in job_ids}
 
 
 def failed_jobs(connection: Connection, batch_id: int) -> list[int]:

@@ -11,7 +11,7 @@ from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
 from db.engine import Database
 from db.jobs import finish_job
-from db.tables import answer, environment, run, sample, series_key, workload
+from db.tables import answer, breakdown, environment, metric, run, sample, series_key, workload
 from db.tables import attempt as attempt_table
 from db.text import storable
 
@@ -58,7 +58,7 @@ def _insert_run(connection: Connection, job: Row[Any], machine_id: str, measurem
     shared = ("workload", "strategy", "model", "precision", "attention", "compile", "cache", "isolation")
     values: dict[str, Any] = {name: getattr(spec, name) for name in (*shared, "batch_size", "prompt_tokens")}
     values |= {"new_tokens": spec.new_tokens, "seed": spec.seed, "samples": None if spec.is_speed else spec.samples}
-    values |= resolved.model_dump(exclude={"strategy_hash"})
+    values |= resolved.model_dump(exclude={"strategy_hash", "chat_template_hash"})
     values |= measurement.figures.model_dump()
     values |= {
         "job_id": job.id,
@@ -94,6 +94,9 @@ def _insert_details(connection: Connection, run_id: int, measurement: Measuremen
         connection.execute(insert(sample), samples)
     if answers:
         connection.execute(insert(answer), answers)
+    for table, parts in ((breakdown, measurement.breakdowns), (metric, measurement.metrics)):
+        if parts:
+            connection.execute(insert(table), [part.model_dump() | {"run_id": run_id} for part in parts])
 
 
 def _gaps(seconds: tuple[float, ...]) -> str | None:

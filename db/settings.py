@@ -45,6 +45,8 @@ class Settings(BaseModel):
     models_dir: Path | None = None
     #: folder of the device's lock; None is the machine's own. Containers that share a device share a folder here
     lock_dir: Path | None = None
+    #: whether task files of lm-eval that users bring, which are code, run on this machine; see `runs_task_code`
+    allow_task_code: bool | None = None
     #: `auto`, `cpu`, `cuda` or `mps`: what this machine's worker measures on
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda|mps)$", description="auto, cpu, cuda or mps")
     #: a job whose worker gave no sign of life for so long goes back to the queue
@@ -114,6 +116,16 @@ class Settings(BaseModel):
         if self.models_dir is not None:
             return self.models_dir
         return None if self.database.startswith("sqlite") else self.home / "models"
+
+    @property
+    def runs_task_code(self) -> bool:
+        """Whether users' own task files, which are code, are run.
+
+        With SQLite the submitter is the worker's own user; elsewhere this machine's owner has to say so.
+        """
+        if self.allow_task_code is not None:
+            return self.allow_task_code
+        return self.database.startswith("sqlite")
 
 
 def _normalised_database_url(url: str) -> str:

@@ -1,7 +1,7 @@
 """Writing a batch with its jobs, and all that they refer to, in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import JSON, Connection, bindparam, insert, select, text
@@ -45,6 +45,8 @@ class NewBatch:
     workloads: Mapping[str, Workload]
     #: name and JSON definition
     strategies: Mapping[str, tuple[str, str]]
+    #: the submitter's own words about it
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def batch_of_key(connection: Connection, key: str) -> tuple[int, str] | None:
@@ -56,7 +58,8 @@ def batch_of_key(connection: Connection, key: str) -> tuple[int, str] | None:
 def insert_batch(connection: Connection, new: NewBatch, jobs: list[NewJob]) -> int:
     """Write a batch and its jobs, `queued`; returns the batch's id. A key that exists raises IntegrityError."""
     _insert_payload(connection, new)
-    values = {"name": new.name, "key": new.key, "sweep_hash": new.sweep_hash, "priority": new.priority}
+    values: dict[str, Any] = {"name": new.name, "key": new.key, "sweep_hash": new.sweep_hash, "priority": new.priority}
+    values |= {"labels": dict(new.labels) or None}
     inserted = connection.execute(insert(batch).values(created_at=now(), **values).returning(batch.c.id))
     batch_id = int(inserted.scalar_one())
     insert_jobs(connection, batch_id, new.priority, jobs)
@@ -106,9 +109,12 @@ def _columns(new: NewJob) -> dict[str, Any]:
 
 
 def _insert_payload(connection: Connection, new: NewBatch) -> None:
+    # Without what is at its default: a worker of an earlier version refuses fields that it does not know.
     # Sorted: two submitters that write the same rows in different orders would each wait for the other.
     models, strategies = sorted(new.models.items()), sorted(new.strategies.items())
-    entries = [{"hash": key, "name": each.name, "entry": each.model_dump_json()} for key, each in models]
+    entries = [
+        {"hash": key, "name": each.name, "entry": each.model_dump_json(exclude_defaults=True)} for key, each in models
+    ]
     insert_new(connection, model, entries)
     definitions = [{"hash": key, "name": name, "definition": body} for key, (name, body) in strategies]
     insert_new(connection, strategy, definitions)
@@ -118,7 +124,7 @@ def _insert_payload(connection: Connection, new: NewBatch) -> None:
 
 
 def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
-    definition = new.model_dump_json(exclude={"items"})
+    definition = new.model_dump_json(exclude={"items"}, exclude_defaults=True)
     row = {"hash": key, "name": new.name, "task": new.task, "kind": new.kind, "definition": definition}
     insert_new(connection, workload, [row])
     rows = [
@@ -130,7 +136,7 @@ def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
             "expected": storable(each.answer if isinstance(each.answer, str) else " | ".join(each.answer)),
             "level": each.level,
             "language": each.language,
-            "body": each.model_dump_json(),
+            "body": each.model_dump_json(exclude_defaults=True),
         }
         for position, each in enumerate(new.items)
     ]

@@ -4,6 +4,7 @@ Times are seconds since the epoch, by the database's clock where they decide som
 """
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -20,8 +21,11 @@ from sqlalchemy import (
     literal,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
+#: `labels ->> 'name'` reads it on both databases
+_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -87,6 +91,8 @@ batch = Table(
     Column("sweep_hash", Text, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    #: JSON object of the submitter's labels, text to text
+    Column("labels", _Json),
 )
 
 machine = Table(
@@ -222,6 +228,8 @@ environment = Table(
     Column("git_dirty", Boolean),
     Column("driver", Text),
     Column("threads", Integer),
+    #: JSON object of further libraries' versions
+    Column("libraries", _Json),
 )
 
 series_key = Table(
@@ -299,6 +307,15 @@ run = Table(
     Column("real_time_factor", Double),
     Column("contaminated", Boolean, nullable=False),
     Column("contamination", Text),
+    #: number of the formula that gave `quality`
+    Column("quality_formula", Integer),
+    Column("completed", Double),
+    Column("answer_tokens", Double),
+    Column("thinking_tokens", Double),
+    Column("tokens_per_correct_answer", Double),
+    Column("seconds_per_correct_answer", Double),
+    #: `model`, `catalog` or `plain`: whose format of a conversation was used
+    Column("chat_template", Text),
     # One job, at most one run: the last line of defence behind the fence.
     UniqueConstraint("job_id"),
     Index("run_series", "series_id", "started_at"),
@@ -334,4 +351,31 @@ answer = Table(
     Column("prompt_tokens", Integer, nullable=False),
     Column("new_tokens", Integer, nullable=False),
     Column("finish", Text, nullable=False),
+    Column("thinking_tokens", Integer),
+    Column("readability", Double),
+)
+
+#: accuracy of a part of a run's items
+breakdown = Table(
+    "breakdown",
+    metadata,
+    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
+    #: `level` or `language`
+    Column("by", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("items", Integer, nullable=False),
+    Column("accuracy", Double, nullable=False),
+    Column("accuracy_stderr", Double),
+)
+
+#: figures of a foreign harness, under its own names
+metric = Table(
+    "metric",
+    metadata,
+    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
+    Column("task", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("filter", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("stderr", Double),
 )

@@ -29,6 +29,14 @@ VIEWS: dict[str, tuple[str, str]] = {
         "one row an answer: the question, what was expected, what came",
         "select prompt, expected, text from answers where score = 0 limit 10",
     ),
+    "breakdowns": (
+        "one row a level or language of a run",
+        "select model, workload, strategy, value, accuracy from breakdowns where by = 'level'",
+    ),
+    "metrics": (
+        "one row a figure of a foreign harness",
+        "select model, task, name, value, stderr from metrics",
+    ),
     "jobs": (
         "one row a job with its state",
         "select job_id, state, error from jobs where state = 'failed'",
@@ -60,7 +68,9 @@ SELECT r.id AS run_id, r.job_id, r.batch_id AS batch, r.schedule, substr(k.hash,
     r.peak_process_memory_bytes, r.weights_bytes, r.energy_joules, r.items, r.accuracy, r.accuracy_stderr,
     r.consistency, r.readability, r.quality, r.word_error_rate, r.real_time_factor, r.contaminated, r.contamination,
     b.name AS batch_name, r.device_name, r.top_k, r.repetition_penalty, r.samples, r.quantiser, r.cache, r.isolation,
-    e.python_version, e.driver, e.threads
+    e.python_version, e.driver, e.threads, e.libraries, r.quality_formula, r.completed, r.answer_tokens,
+    r.thinking_tokens, r.tokens_per_correct_answer, r.seconds_per_correct_answer, r.chat_template, b.labels,
+    r.finished_at - r.started_at AS duration_seconds
 FROM run r
 JOIN batch b ON b.id = r.batch_id
 JOIN series_key k ON k.id = r.series_id
@@ -94,10 +104,29 @@ FROM sample
 
 _ANSWERS = """
 SELECT a.run_id, r.job_id, r.batch_id AS batch, r.model, r.workload, r.strategy, r.temperature, a.item_id, i.level,
-    i.language, a.sample, i.prompt, i.expected, a.text, a.extracted, a.score, a.prompt_tokens, a.new_tokens, a.finish
+    i.language, a.sample, i.prompt, i.expected, a.text, a.extracted, a.score, a.prompt_tokens, a.new_tokens, a.finish,
+    a.thinking_tokens, a.readability, r.precision, r.machine_id AS machine, substr(k.hash, 1, 16) AS series,
+    r.contaminated
 FROM answer a
 JOIN run r ON r.id = a.run_id
+JOIN series_key k ON k.id = r.series_id
 LEFT JOIN item i ON i.workload_hash = r.workload_hash AND i.item_id = a.item_id
+"""
+
+_BREAKDOWNS = """
+SELECT d.run_id, r.batch_id AS batch, r.model, r.workload, r.strategy, r.temperature, r.precision, d.by, d.value,
+    d.items, d.accuracy, d.accuracy_stderr, substr(k.hash, 1, 16) AS series, r.contaminated
+FROM breakdown d
+JOIN run r ON r.id = d.run_id
+JOIN series_key k ON k.id = r.series_id
+"""
+
+_METRICS = """
+SELECT m.run_id, r.batch_id AS batch, r.model, r.workload, r.precision, m.task, m.name, m.filter, m.value, m.stderr,
+    substr(k.hash, 1, 16) AS series, r.contaminated
+FROM metric m
+JOIN run r ON r.id = m.run_id
+JOIN series_key k ON k.id = r.series_id
 """
 
 _JOBS = """
@@ -105,7 +134,7 @@ SELECT j.id AS job_id, j.batch_id AS batch, b.name AS batch_name, j.state, j.mod
     j.temperature, j.precision, j.prompt_tokens, j.new_tokens, j.device, j.machine, j.queue, j.memory_mib, j.priority,
     j.attempt, j.failures, j.worker_id AS worker, r.id AS run_id, j.error, j.repeat_of, j.reason,
     {queued_at} AS queued_at, {started_at} AS started_at, {finished_at} AS finished_at, j.cancel_requested, j.progress,
-    j.spec
+    j.spec, b.labels, j.started_at - j.queued_at AS waited_seconds, j.finished_at - j.started_at AS duration_seconds
 FROM job j
 JOIN batch b ON b.id = j.batch_id
 LEFT JOIN run r ON r.job_id = j.id
@@ -124,10 +153,10 @@ SELECT b.id AS batch, b.name, b.key, b.priority, {created_at} AS created_at, cou
     sum(CASE WHEN j.state = 'running' THEN 1 ELSE 0 END) AS running,
     sum(CASE WHEN j.state = 'done' THEN 1 ELSE 0 END) AS done,
     sum(CASE WHEN j.state = 'failed' THEN 1 ELSE 0 END) AS failed,
-    sum(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS cancelled
+    sum(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS cancelled, b.labels
 FROM batch b
 LEFT JOIN job j ON j.batch_id = b.id
-GROUP BY b.id, b.name, b.key, b.priority, b.created_at
+GROUP BY b.id, b.name, b.key, b.priority, b.created_at, b.labels
 """
 
 
@@ -141,6 +170,8 @@ def _statements(dialect: str) -> Iterator[tuple[str, str]]:
     yield "series", _SERIES.format(**times(first_at="g.first_at", last_at="g.last_at"))
     yield "samples", _SAMPLES
     yield "answers", _ANSWERS
+    yield "breakdowns", _BREAKDOWNS
+    yield "metrics", _METRICS
     job_times = times(queued_at="j.queued_at", started_at="j.started_at", finished_at="j.finished_at")
     yield "jobs", _JOBS.format(**job_times)
     yield "attempts", _ATTEMPTS.format(**times(started_at="a.started_at", finished_at="a.finished_at"))

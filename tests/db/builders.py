@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Table, delete, func, insert, inspect, literal, select, text, update
 
 from bench.catalog import ModelEntry
-from bench.results import Answer, Environment, Figures, Measurement, Resolved, Sample
+from bench.results import Answer, Breakdown, Environment, Figures, Measurement, Metric, Resolved, Sample
 from bench.spec import JobSpec
 from bench.workloads import Item, Workload
 from db.engine import Database, now
@@ -232,13 +232,15 @@ def answer(item_id: str = "capital", text: str = "It is Paris.", **changes: Any)
 
 
 def measurement(figures: Mapping[str, Any] | None = None, **changes: Any) -> Measurement:
-    """Return what an attempt measured in 20 seconds: one sample, one answer; figures and fields changed."""
+    """Return what an attempt measured in 20 seconds: one of each kind of detail; figures and fields changed."""
     fields: dict[str, Any] = {
         "resolved": RESOLVED,
         "environment": ENVIRONMENT,
         "figures": Figures(**({"iterations": 1} | dict(figures or {}))),
         "samples": (sample(),),
         "answers": (answer(),),
+        "breakdowns": (Breakdown(by="level", value="1", items=1, accuracy=1.0, accuracy_stderr=None),),
+        "metrics": (Metric(task="facts", name="acc", filter="none", value=1.0),),
         "session": "session-1",
         "session_position": 1,
         "started_at": 1_700_000_000.0,
@@ -254,7 +256,7 @@ def populate(database: Database) -> None:
     first = claimed_by(database, worker)
     fail_job(database, first.id, first.attempt, error="The session ended", stderr="Killed", max_attempts=3)
     again = claimed_by(database, worker)
-    store_measurement(database, again.id, again.attempt, "machine-a", measurement())
+    store_measurement(database, again.id, again.attempt, "machine-a", measurement({"accuracy": 0.5}))
     with database.write() as connection:
         connection.execute(insert(metadata.tables["machine"]).values(id="machine-b", first_seen_at=now()))
         repeat_jobs(connection, jobs[:1], "confirmation")

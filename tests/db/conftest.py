@@ -41,6 +41,18 @@ def database(request: pytest.FixtureRequest) -> Database:
     return shared
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a database without any table: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+    server.execute("CREATE DATABASE {name}", name="benchbeat_empty")
+    yield server.url("benchbeat_empty")
+    server.execute("DROP DATABASE {name} WITH (FORCE)", name="benchbeat_empty")
+
+
 @pytest.fixture(scope="module")
 def sqlite_history(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the URL of a SQLite history with one batch; it must be unchanged after the file's tests."""

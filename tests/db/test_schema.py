@@ -28,17 +28,22 @@ from db.engine import Database, sqlite_path
 from db.tables import metadata
 from db.views import VIEWS, drop_views
 from tests.db.builders import everything, populate, row_counts
-from tests.services import PostgreSQLServer
 
 ROOT = Path(__file__).parents[2]
 
+#: the code's revision, before a test changes it
+HEAD = schema.HEAD
+
+#: revision of a migration that the code does not have
+NEXT = f"{int(HEAD) + 1:04}"
+
 #: a migration that rebuilds a table to which others refer, and ends with {end}
-SECOND = """
+NEXT_MIGRATION = """
 import os
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "{next}", "{head}", None, None
 
 
 def upgrade():
@@ -53,13 +58,13 @@ def upgrade():
 """
 
 #: upgrades a database to the scripts of a folder, in a process of its own
-UPGRADING = """
+UPGRADING = f"""
 import sys
 from alembic.config import Config
 from db import schema
 config = Config()
 config.set_main_option("script_location", sys.argv[2])
-schema.HEAD, schema.alembic_config = "0002", lambda: config
+schema.HEAD, schema.alembic_config = "{NEXT}", lambda: config
 schema.upgrade(sys.argv[1])
 """
 
@@ -72,33 +77,22 @@ def database(database_url: str) -> Iterator[Database]:
     opened.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the URL of a database without any table: once SQLite, once PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-        return
-    server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
-    server.execute("CREATE DATABASE {name}", name="benchbeat_empty")
-    yield server.url("benchbeat_empty")
-    server.execute("DROP DATABASE {name} WITH (FORCE)", name="benchbeat_empty")
-
-
 @pytest.fixture
-def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Give a function that makes a second migration, ending with a line of code, the newest; it returns the folder."""
+def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Give a function that makes a further migration, ending with a line of code; it returns the folder."""
 
     def make(end: str = "pass", *, installed: bool = True) -> Path:
         folder = tmp_path / "migrations"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(Path(migrations.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "versions" / "0002_second.py").write_text(SECOND.format(end=indent(end, "    ")))
+        script = NEXT_MIGRATION.format(end=indent(end, "    "), next=NEXT, head=HEAD)
+        (folder / "versions" / f"{NEXT}_next.py").write_text(script)
         config = Config()
         config.set_main_option("script_location", str(folder))
         if installed:
             # its tables are not the code's, so there are no views over them
             monkeypatch.setattr(schema, "create_views", lambda connection: None)
-            monkeypatch.setattr(schema, "HEAD", "0002")
+            monkeypatch.setattr(schema, "HEAD", NEXT)
             monkeypatch.setattr(schema, "alembic_config", lambda: config)
         return folder
 
@@ -197,12 +191,12 @@ def test_down_and_up_again_over_populated_tables(database: Database) -> None:
     populate(database)
 
 
-def test_a_table_to_which_others_refer_can_be_rebuilt(database: Database, second: Callable[..., Path]) -> None:
+def test_a_table_to_which_others_refer_can_be_rebuilt(database: Database, next_migration: Callable[..., Path]) -> None:
     populate(database)
     before = row_counts(database)
-    second()
+    next_migration()
     copy = schema.upgrade(database.url)
-    assert schema.revision(database) == "0002"
+    assert schema.revision(database) == NEXT
     assert row_counts(database) == before
     with database.read() as connection:
         assert connection.execute(text("SELECT priority, note FROM batch")).all() == [(1, None)]
@@ -212,54 +206,56 @@ def test_a_table_to_which_others_refer_can_be_rebuilt(database: Database, second
     assert (copy is not None) == database.is_sqlite
 
 
-def test_the_older_sqlite_file_is_kept_as_a_copy(sqlite_url: str, second: Callable[..., Path]) -> None:
+def test_the_older_sqlite_file_is_kept_as_a_copy(sqlite_url: str, next_migration: Callable[..., Path]) -> None:
     database = Database(sqlite_url)
     populate(database)
     before = everything(database)
-    second()
+    next_migration()
     copy = schema.upgrade(sqlite_url)
     assert copy is not None
-    assert copy.name == "history.db.0001.backup"
+    assert copy.name == f"history.db.{HEAD}.backup"
     kept = Database(f"sqlite:///{copy}")
     assert everything(kept) == before
     kept.dispose()
     database.dispose()
 
 
-def test_a_migration_that_fails_half_way_changes_nothing(database: Database, second: Callable[..., Path]) -> None:
+def test_a_migration_that_fails_half_way_changes_nothing(
+    database: Database, next_migration: Callable[..., Path]
+) -> None:
     populate(database)
     before = everything(database)
-    second("raise RuntimeError('half way')")
+    next_migration("raise RuntimeError('half way')")
     with pytest.raises(RuntimeError, match="half way"):
         schema.upgrade(database.url)
     assert everything(database) == before
     assert before["views"] == sorted(VIEWS)
-    second()
+    next_migration()
     schema.upgrade(database.url)
-    assert schema.revision(database) == "0002"
+    assert schema.revision(database) == NEXT
 
 
 def test_a_migration_that_is_killed_half_way_changes_nothing(
-    database: Database, second: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    database: Database, next_migration: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     populate(database)
     before = everything(database)
-    folder = second("os.kill(os.getpid(), 9)", installed=False)
+    folder = next_migration("os.kill(os.getpid(), 9)", installed=False)
     killed = subprocess.run([sys.executable, "-c", UPGRADING, database.url, str(folder)], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert everything(database) == before
-    second()
+    next_migration()
     schema.upgrade(database.url)
-    assert schema.revision(database) == "0002"
+    assert schema.revision(database) == NEXT
     with database.read() as connection:
         assert connection.execute(text("SELECT priority FROM batch")).scalar_one() == 1
 
 
-def test_a_migration_that_breaks_a_reference_is_refused(sqlite_url: str, second: Callable[..., Path]) -> None:
+def test_a_migration_that_breaks_a_reference_is_refused(sqlite_url: str, next_migration: Callable[..., Path]) -> None:
     database = Database(sqlite_url)
     populate(database)
     before = everything(database)
-    second("op.execute('DELETE FROM machine')")
+    next_migration("op.execute('DELETE FROM machine')")
     with pytest.raises(SchemaError, match=r"has a row in (worker|run) that refers to none in machine"):
         schema.upgrade(sqlite_url)
     assert everything(database) == before
@@ -348,13 +344,13 @@ def test_a_folder_that_can_t_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_too_little_room_for_the_copy_is_said_before_anything(
-    sqlite_url: str, second: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, next_migration: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    second()
+    next_migration()
     with pytest.raises(UnavailableError, match="no room for a copy"):
         schema.upgrade(sqlite_url)
     database = Database(sqlite_url)
-    assert schema.revision(database) == "0001"
+    assert schema.revision(database) == HEAD
     database.dispose()

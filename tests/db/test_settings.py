@@ -64,6 +64,7 @@ def test_every_setting_has_a_variable(home: Path, folder: Path, tmp_path: Path) 
         "machine": "my-mac",
         "models_dir": str(tmp_path / "models"),
         "lock_dir": str(tmp_path / "locks"),
+        "allow_task_code": "true",
         "device": "mps",
         "lease_seconds": "60",
         "tick_seconds": "0.5",
