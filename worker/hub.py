@@ -1,7 +1,7 @@
 """Weights from the hub: a pinned snapshot, and a sentence with the remedy for each way in which there is none."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +13,8 @@ OnProgress = Callable[[int, int | None], None]
 
 #: what a model is loaded from. Pickled weights are left out: loading one runs its code.
 LOADABLE = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "tokenizer*")
+#: what its tokenizer is loaded from: all of that but the weights
+TOKENIZER = tuple(pattern for pattern in LOADABLE if pattern != "*.safetensors")
 
 
 def fetch(
@@ -20,10 +22,11 @@ def fetch(
     revision: str | None,
     *,
     on_progress: OnProgress,
+    patterns: Sequence[str] = LOADABLE,
     endpoint: str | None = None,
     cache: Path | None = None,
 ) -> tuple[Path, str]:
-    """Return the folder of a model's snapshot and its commit, downloading what is missing.
+    """Return the folder of a model's snapshot and its commit, downloading what is missing of the files asked for.
 
     `endpoint` and `cache` are the hub's own defaults where they are None. Raises ModelError where the model is
     missing or gated, UnavailableError where the hub or the disk can't give it now.
@@ -34,7 +37,7 @@ def fetch(
         folder = snapshot_download(
             repo,
             revision=revision,
-            allow_patterns=list(LOADABLE),
+            allow_patterns=list(patterns),
             endpoint=endpoint,
             cache_dir=cache,
             tqdm_class=_reporting_bar(on_progress),

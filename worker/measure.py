@@ -1,12 +1,13 @@
 """What the measuring of speed and of quality share: what they ask of a model, and what they give back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from bench.results import Answer, Figures, Sample
-from worker.adapters.text import Generated, Message
+from bench.results import Answer, Breakdown, Figures, Metric, Sample
+from worker.adapters.text import Generated
+from worker.conversation import Message
 from worker.protocol import Progress
 from worker.sampling import Decoding
 
@@ -49,3 +50,8 @@ class Outcome(NamedTuple):
     decoding: Decoding | None = None
     #: what the device left to the CPU while warming up
     fallbacks: tuple[str, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    #: what a foreign harness reported
+    metrics: tuple[Metric, ...] = ()
+    #: versions of the libraries that had a part in the figures; None for none beside torch and transformers
+    libraries: Mapping[str, str] | None = None

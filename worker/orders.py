@@ -1,6 +1,5 @@
 """Making the session's order from a claimed job: everything it needs travels through the database."""
 
-import json
 from functools import lru_cache
 from typing import TypeVar
 
@@ -9,12 +8,13 @@ from sqlalchemy import select
 
 from bench.catalog import ModelEntry, explain
 from bench.errors import InputError
-from bench.templates import fill
+from bench.harness import task_of
+from bench.templates import Template
 from bench.workloads import Item, Workload
 from db.engine import Database
 from db.jobs import Claimed
 from db.tables import item, model, strategy, workload
-from worker.protocol import Order, Prompt
+from worker.protocol import HarnessTask, Order, Prompt
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -36,10 +36,10 @@ class OrderMaker:
         spec = job.spec
         asked = self._workload(job.workload_hash)
         prompts: tuple[Prompt, ...] = ()
-        if job.strategy_hash is not None:
-            template = self._template(job.strategy_hash)
+        template = None if job.strategy_hash is None else self._template(job.strategy_hash)
+        if template is not None:
             items = asked.sample(spec.items, spec.items_seed)
-            prompts = tuple(Prompt(item=each, messages=fill(template, each.prompt)) for each in items)
+            prompts = tuple(Prompt(item=each, messages=template.fill(each.prompt)) for each in items)
         return Order(
             job_id=job.id,
             attempt=job.attempt,
@@ -47,7 +47,10 @@ class OrderMaker:
             model=self._model(job.model_hash),
             score=asked.score,
             strategy_hash=job.strategy_hash,
+            output_pattern=template.output_pattern if template else None,
             prompts=prompts,
+            prose=asked.prose,
+            harness=_harness_task(asked),
         )
 
     def _read_model(self, key: str) -> ModelEntry:
@@ -63,11 +66,20 @@ class OrderMaker:
         items = tuple(_read(Item, body) for body in bodies)
         return _read(Workload, definition).model_copy(update={"items": items})
 
-    def _read_template(self, key: str) -> list[dict[str, str]]:
+    def _read_template(self, key: str) -> Template:
         with self._database.read() as connection:
             definition = connection.execute(select(strategy.c.definition).where(strategy.c.hash == key)).scalar_one()
-        template: list[dict[str, str]] = json.loads(definition)
-        return template
+        try:
+            return Template.parse(definition)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError("The worker's benchbeat can't read the job's strategy; upgrade it") from error
+
+
+def _harness_task(asked: Workload) -> HarnessTask | None:
+    """Return lm-eval's task behind a workload, if that is one."""
+    if asked.kind != "harness":
+        return None
+    return HarnessTask(name=task_of(asked.name, asked.files), files=asked.files)
 
 
 def _read(kind: type[_Model], text: str) -> _Model:

@@ -26,6 +26,15 @@ class Prompt(_Frozen):
     messages: tuple[dict[str, str], ...]
 
 
+class HarnessTask(_Frozen):
+    """A task of lm-eval."""
+
+    #: as lm-eval names it
+    name: str
+    #: the files of a user's own task, by their path in its folder
+    files: dict[str, str] | None = None
+
+
 class Order(_Frozen):
     """Measure one job."""
 
@@ -37,6 +46,12 @@ class Order(_Frozen):
     score: str | None = None
     #: hash of the strategy's template (quality workloads)
     strategy_hash: str | None = None
+    #: regular expression that finds the answer in what the model wrote, where the strategy has one
+    output_pattern: str | None = None
+    #: whether readability counts as quality (quality workloads)
+    prose: bool = False
+    #: the foreign harness's task (harness workloads)
+    harness: HarnessTask | None = None
     #: what is asked, in order (quality workloads)
     prompts: tuple[Prompt, ...] = ()
 

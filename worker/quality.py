@@ -1,19 +1,19 @@
 """Measuring quality: every item asked in batches, its answer scored; speed comes from the totals."""
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from bench import scoring, statistics
 from bench.errors import InputError
-from bench.results import Answer, Figures, Sample
+from bench.results import Answer, Sample
 from bench.spec import JobSpec
 from worker.adapters.text import Generated
 from worker.device import Device
+from worker.judging import Judge
 from worker.measure import Adapter, Clock, Outcome, Report
 from worker.protocol import Order, Progress, Prompt
 from worker.sampling import Decoding, generation_seed
+from worker.summary import breakdowns, quality_figures
 
 
 class _Question(NamedTuple):
@@ -39,7 +39,7 @@ def measure_quality(
     # The longest first: a batch then holds prompts of like length, and memory that is too small shows at once.
     questions = sorted(_questions(adapter, order), key=lambda question: -len(question.ids))
     report(Progress(phase="warming up", total=len(questions)))
-    asker = _Asker(adapter, spec, device, clock)
+    asker, judge = _Asker(adapter, spec, device, clock), Judge.of(order)
     with device.watch() as fallbacks:
         first_call = asker.ask(questions[-1:], decoding._replace(max_new_tokens=1))[1]
     answers: dict[int, Answer] = {}
@@ -48,11 +48,18 @@ def measure_quality(
         generated, seconds = asker.ask(batch, decoding)
         samples.append(_call_sample(len(samples), batch, generated, seconds))
         for question, one in zip(batch, generated, strict=True):
-            answers[question.place] = _answer(question, one, order.score or "none")
+            answers[question.place] = judge.answer(question.prompt.item, question.sample, one)
         report(_quality_progress(samples, len(answers), len(questions)))
     ordered = tuple(answers[place] for place in sorted(answers))
-    figures = _quality_figures(samples, ordered, first_call)
-    return Outcome(figures, tuple(samples), ordered, decoding, tuple(fallbacks))
+    return Outcome(
+        quality_figures(order, samples, ordered, first_call),
+        tuple(samples),
+        ordered,
+        decoding,
+        tuple(fallbacks),
+        breakdowns=breakdowns([prompt.item for prompt in order.prompts], ordered),
+        libraries=judge.libraries(ordered),
+    )
 
 
 def _questions(adapter: Adapter, order: Order) -> Iterator[_Question]:
@@ -100,41 +107,6 @@ def _call_sample(iteration: int, batch: Sequence[_Question], generated: Sequence
     )
 
 
-def _answer(question: _Question, generated: Generated, scorer: str) -> Answer:
-    item = question.prompt.item
-    extracted, score = scoring.score(scorer, generated.text, item.answer)
-    return Answer(
-        item_id=item.id,
-        sample=question.sample,
-        text=generated.text,
-        extracted=extracted,
-        score=score,
-        prompt_tokens=generated.prompt_tokens,
-        new_tokens=generated.new_tokens,
-        finish=generated.finish,
-    )
-
-
 def _quality_progress(samples: Sequence[Sample], done: int, total: int) -> Progress:
     seconds = sum(sample.latency_seconds for sample in samples)
     return Progress(phase="measuring", done=done, total=total, median_seconds=seconds / done)
-
-
-def _quality_figures(samples: Sequence[Sample], answers: Sequence[Answer], first_call: float) -> Figures:
-    """Summarise a pass by its totals: its batches are of different work, so their medians say nothing."""
-    seconds = sum(sample.latency_seconds for sample in samples)
-    tokens = sum(answer.new_tokens for answer in answers)
-    scores: dict[str, list[float]] = defaultdict(list)
-    for answer in answers:
-        if answer.score is not None:
-            scores[answer.item_id].append(answer.score)
-    accuracy, stderr = statistics.mean_and_stderr(scores) if scores else (None, None)
-    return Figures(
-        iterations=1,
-        first_call_seconds=first_call,
-        decode_tokens_per_second=tokens / seconds if seconds > 0 else None,
-        latency_seconds=seconds / len(answers),
-        items=len({answer.item_id for answer in answers}),
-        accuracy=accuracy,
-        accuracy_stderr=stderr,
-    )

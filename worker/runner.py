@@ -192,6 +192,7 @@ class Runner:
                 logs=settings.logs,
                 weights_root=settings.weights_root,
                 lock_dir=settings.lock_dir,
+                allow_task_code=settings.runs_task_code,
             )
             self._session_key = job.session_key
         return self._session

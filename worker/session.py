@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import transformers
@@ -27,6 +27,7 @@ from bench import __version__
 from bench.catalog import ModelEntry, parse_source
 from bench.errors import BenchbeatError, InputError, ModelError, OutOfMemoryError
 from bench.results import Environment, Measurement, Resolved
+from bench.spec import hash_of
 from worker import convert, selfcheck, weights
 from worker.adapters import Loading, load
 from worker.adapters.text import TextAdapter
@@ -34,6 +35,7 @@ from worker.causes import first_line
 from worker.device import Device, is_out_of_memory, pick
 from worker.device_lock import held
 from worker.facts import os_build, source_state
+from worker.harness import measure_harness
 from worker.measure import Outcome
 from worker.memory import ProcessMemory
 from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
@@ -54,6 +56,8 @@ class Loaded(NamedTuple):
     source: str
     weights: Weights
     loading: Loading
+    #: the catalog's, where it has one
+    chat_template: str | None
     adapter: TextAdapter
 
 
@@ -61,7 +65,14 @@ class Session:
     """Measures orders on one device, one after the other, and keeps the last model loaded."""
 
     def __init__(
-        self, device: Device, emit: Emit, *, home: Path, models_dir: Path | None = None, lock_dir: Path | None = None
+        self,
+        device: Device,
+        emit: Emit,
+        *,
+        home: Path,
+        models_dir: Path | None = None,
+        lock_dir: Path | None = None,
+        allow_task_code: bool = False,
     ) -> None:
         self.id = uuid.uuid4().hex
         self._device = device
@@ -69,6 +80,7 @@ class Session:
         self._home = home
         self._models_dir = models_dir
         self._lock_dir = lock_dir
+        self._allow_task_code = allow_task_code
         self._position = 0
         self._loaded: Loaded | None = None
         self._checked = device.name == "cpu"
@@ -105,12 +117,14 @@ class Session:
         assert self._loaded is not None
         return Measurement(
             resolved=self._resolved(order, found.revision, outcome),
-            environment=_with_fallbacks(self._environment, outcome.fallbacks),
+            environment=_environment_of(self._environment, outcome),
             figures=outcome.figures.model_copy(
                 update={"load_seconds": load_seconds, "weights_bytes": self._loaded.adapter.weights_bytes, **memory}
             ),
             samples=outcome.samples,
             answers=outcome.answers,
+            breakdowns=outcome.breakdowns,
+            metrics=outcome.metrics,
             session=self.id,
             session_position=self._position,
             started_at=started_at,
@@ -140,7 +154,7 @@ class Session:
     def _load(self, order: Order, found: Weights, report: "_Throttled") -> float | None:
         """Load the model unless it is loaded; return the seconds that loading took."""
         loading = Loading.of(order.spec)
-        if self._is_loaded(order.model.source, found.revision, loading):
+        if self._is_loaded(order.model, found.revision, loading):
             return None
         report(Progress(phase="loading"))
         self._unload()
@@ -150,18 +164,18 @@ class Session:
             folder = weights.converted_folder(self._home, found.revision)
             convert.ensure_converted_apart(found.path, folder)
         started = time.perf_counter()
-        adapter = load(order.model.task, folder, loading, self._device)
+        template = order.model.chat_template
+        adapter = load(order.model.task, folder, loading, self._device, chat_template=template)
         self._device.synchronize()
         seconds = time.perf_counter() - started
-        self._loaded = Loaded(order.model.source, found, loading, adapter)
+        self._loaded = Loaded(order.model.source, found, loading, template, adapter)
         return seconds
 
-    def _is_loaded(self, source: str, revision: str, loading: Loading) -> bool:
+    def _is_loaded(self, entry: ModelEntry, revision: str, loading: Loading) -> bool:
         loaded = self._loaded
-        return loaded is not None and (loaded.source, loaded.weights.revision, loaded.loading) == (
-            source,
-            revision,
-            loading,
+        return loaded is not None and (
+            (loaded.source, loaded.weights.revision, loaded.loading, loaded.chat_template)
+            == (entry.source, revision, loading, entry.chat_template)
         )
 
     def _unload(self) -> None:
@@ -177,10 +191,7 @@ class Session:
         self._device.reset_peak()
         self._memory.reset()
         try:
-            if order.spec.is_speed:
-                outcome = measure_speed(adapter, order.spec, self._device, report)
-            else:
-                outcome = measure_quality(adapter, order, self._device, report)
+            outcome = self._outcome(adapter, order, report)
             return outcome, {
                 "peak_device_memory_bytes": self._device.peak_bytes(),
                 "peak_process_memory_bytes": self._memory.peak_bytes(),
@@ -188,8 +199,22 @@ class Session:
         finally:
             self._memory.close()
 
+    def _outcome(self, adapter: TextAdapter, order: Order, report: "_Throttled") -> Outcome:
+        if order.harness is not None:
+            return measure_harness(
+                adapter, order, self._device, report, home=self._home, allow_code=self._allow_task_code
+            )
+        if order.spec.is_speed:
+            return measure_speed(adapter, order.spec, self._device, report)
+        return measure_quality(adapter, order, self._device, report)
+
     def _resolved(self, order: Order, revision: str, outcome: Outcome) -> Resolved:
-        settings = outcome.decoding._asdict() if outcome.decoding else {}
+        assert self._loaded is not None
+        settings: dict[str, Any] = outcome.decoding._asdict() if outcome.decoding else {}
+        # Only where conversations were asked: what played no part must not tell two runs apart.
+        if order.prompts:
+            template, origin = order.model.chat_template, self._loaded.adapter.conversation.origin
+            settings |= {"chat_template": origin, "chat_template_hash": hash_of(template) if template else None}
         return Resolved(
             device=self._device.name,
             device_name=self._device.device_name(),
@@ -231,11 +256,14 @@ def _environment(device: Device) -> Environment:
     )
 
 
-def _with_fallbacks(environment: Environment, fallbacks: Sequence[str]) -> Environment:
-    """Return the environment with what the device left to the CPU, beside its driver."""
-    if not fallbacks:
-        return environment
-    return environment.model_copy(update={"driver": "; ".join([environment.driver or "", *fallbacks])})
+def _environment_of(environment: Environment, outcome: Outcome) -> Environment:
+    """Return the session's environment with what this job used, and what the device left to the CPU."""
+    changes: dict[str, Any] = {}
+    if outcome.fallbacks:
+        changes["driver"] = "; ".join([environment.driver or "", *outcome.fallbacks])
+    if outcome.libraries:
+        changes["libraries"] = dict(outcome.libraries)
+    return environment.model_copy(update=changes)
 
 
 def _failure(order: Order, error: Exception, device: Device) -> Failed:
@@ -319,6 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--models-dir", type=Path, help="the only folder in which paths are opened; default: any")
     parser.add_argument("--lock-dir", type=Path, help="folder of the device's lock; default: the machine's")
+    parser.add_argument("--allow-task-code", action="store_true", help="run users' own task files, which are code")
     options = parser.parse_args(arguments)
     # What a library prints must not look like an answer, nor fill a pipe that nobody reads.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -332,7 +361,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchbeatError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201
         return 2
-    session = Session(device, emit, home=options.home, models_dir=options.models_dir, lock_dir=options.lock_dir)
+    session = Session(
+        device,
+        emit,
+        home=options.home,
+        models_dir=options.models_dir,
+        lock_dir=options.lock_dir,
+        allow_task_code=options.allow_task_code,
+    )
     while True:
         order = parse_order(orders.get())
         if isinstance(order, Failed):

@@ -61,6 +61,7 @@ class SessionProcess:
         logs: Path,
         weights_root: Path | None = None,
         lock_dir: Path | None = None,
+        allow_task_code: bool = False,
         module: str = "worker.session",
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
@@ -78,6 +79,8 @@ class SessionProcess:
             command += ["--models-dir", str(weights_root)]
         if lock_dir is not None:
             command += ["--lock-dir", str(lock_dir)]
+        if allow_task_code:
+            command += ["--allow-task-code"]
         try:
             with self._log.open("ab") as log:
                 # Never a fork: Metal does not survive one. A group of its own, so that no child of it outlives it.

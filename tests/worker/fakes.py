@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from worker.adapters.text import Generated, Message
+from worker.adapters.text import Generated
+from worker.conversation import Message
 from worker.device import CpuDevice
 from worker.sampling import Decoding
 

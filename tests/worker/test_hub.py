@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ModelError, UnavailableError
-from worker.hub import fetch
+from worker.hub import TOKENIZER, fetch
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -102,6 +102,27 @@ def test_a_snapshot_is_fetched_without_anything_that_holds_code(served: FakeHub,
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == b"t" * 5000
     assert max(reported, default=None) == (5002, 5002)
+
+
+def test_of_a_tokenizer_no_weights_are_fetched(served: FakeHub, tmp_path: Path) -> None:
+    served.files["tokenizer.json"] = b"words"
+    folder, commit = fetch(
+        "org/name", None, on_progress=lambda *done: None, patterns=TOKENIZER, endpoint=served.url, cache=tmp_path
+    )
+    assert commit == COMMIT
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "tokenizer.json"]
+    assert not any(path.endswith("model.safetensors") for path in served.requests)
+    whole, _, _ = get(served, tmp_path)
+    assert (whole / "model.safetensors").stat().st_size == 5000
+
+
+def test_the_tokenizer_of_a_whole_model_needs_no_network(served: FakeHub, tmp_path: Path) -> None:
+    folder, _, _ = get(served, tmp_path)
+    closed = "http://127.0.0.1:9"
+    found, _ = fetch(
+        "org/name", None, on_progress=lambda *done: None, patterns=TOKENIZER, endpoint=closed, cache=tmp_path
+    )
+    assert found == folder
 
 
 def test_what_is_there_is_not_fetched_again_and_a_pinned_commit_needs_no_network(

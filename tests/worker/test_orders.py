@@ -9,10 +9,11 @@ from bench.library import load_library
 from bench.sweep import Sweep, read_sweep
 from db.engine import Database
 from db.jobs import Claimed
-from db.tables import item, model
+from db.tables import item, model, strategy
 from scheduler.submit import submit
 from tests.db.builders import add_worker, claimed_by
 from worker.orders import OrderMaker
+from worker.protocol import HarnessTask
 
 SWEEP = """
 [[sweep]]
@@ -39,21 +40,22 @@ def claimed(database: Database, sweep: Sweep) -> Claimed:
     return claimed_by(database, add_worker(database, queues=("any.1",)))
 
 
-@pytest.mark.parametrize("strategy", ["direct", "chain_of_thought", "few_shot"])
-def test_what_was_submitted_is_what_is_asked(database: Database, tmp_path: Path, strategy: str) -> None:
-    sweep = sweep_of(tmp_path, "facts", f'strategy = "{strategy}"', "items = 9", "items_seed = 3")
+@pytest.mark.parametrize("name", ["direct", "chain_of_thought", "few_shot"])
+def test_what_was_submitted_is_what_is_asked(database: Database, tmp_path: Path, name: str) -> None:
+    sweep = sweep_of(tmp_path, "facts", f'strategy = "{name}"', "items = 9", "items_seed = 3")
     job = claimed(database, sweep)
     order = OrderMaker(database).order(job)
     facts = sweep.workloads["facts"]
     items = facts.sample(9, 3)
     assert [each.item for each in order.prompts] == list(items)
     assert [each.messages for each in order.prompts] == [
-        sweep.strategies[strategy].messages(facts, each.prompt) for each in items
+        sweep.strategies[name].messages(facts, each.prompt) for each in items
     ]
     assert (order.job_id, order.attempt, order.spec) == (job.id, 1, sweep.specs[0])
-    assert order.model == sweep.models["smollm2-135m"]
+    unread = {"settings": {}, "description": ""}
+    assert order.model == sweep.models["smollm2-135m"].model_copy(update=unread)
     assert order.score == facts.score
-    assert order.strategy_hash == job.strategy_hash == sweep.strategies[strategy].digest(facts)
+    assert order.strategy_hash == job.strategy_hash == sweep.strategies[name].digest(facts)
 
 
 def test_a_speed_job_asks_nothing(database: Database, tmp_path: Path) -> None:
@@ -85,4 +87,37 @@ def test_what_a_newer_benchbeat_wrote_is_told_in_a_sentence(
     with database.write() as connection:
         connection.execute(update(table).values({column: body}))
     with pytest.raises(InputError, match=fault):
+        OrderMaker(database).order(job)
+
+
+def test_a_strategy_s_expression_goes_along(database: Database, tmp_path: Path) -> None:
+    sweep = sweep_of(
+        tmp_path,
+        "facts",
+        'strategy = "mine"',
+        "items = 3",
+        "[strategies.mine]",
+        'prompt = "Say it: {question}"',
+        "output_pattern = 'It is (.*)'",
+    )
+    order = OrderMaker(database).order(claimed(database, sweep))
+    assert order.output_pattern == "It is (.*)"
+    assert all(each.messages[-1]["content"] == f"Say it: {each.item.prompt}" for each in order.prompts)
+
+
+def test_a_task_of_lm_eval_travels_with_its_files(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "task"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("task: mine\n")
+    sweep = sweep_of(tmp_path, "own", "[workloads.own]", 'lm_eval = "task"')
+    order = OrderMaker(database).order(claimed(database, sweep))
+    assert order.harness == HarnessTask(name="mine", files={"mine.yaml": "task: mine\n"})
+    assert (order.prompts, order.strategy_hash, order.output_pattern) == ((), None, None)
+
+
+def test_a_template_that_is_none_is_told_in_a_sentence(database: Database, tmp_path: Path) -> None:
+    job = claimed(database, sweep_of(tmp_path, "facts", "items = 3"))
+    with database.write() as connection:
+        connection.execute(update(strategy).values(definition='{"rules": []}'))
+    with pytest.raises(InputError, match="can't read the job's strategy; upgrade it"):
         OrderMaker(database).order(job)

@@ -20,14 +20,15 @@ import torch
 
 from bench.catalog import ModelEntry
 from bench.errors import InputError, ModelError, OutOfMemoryError, UnavailableError
-from bench.results import Measurement
-from bench.spec import JobSpec, StopRule
+from bench.results import Figures, Measurement, Metric
+from bench.spec import JobSpec, StopRule, hash_of
 from bench.workloads import Item
 from tests.worker.fakes import FakeDevice
 from worker import adapters, weights
 from worker import session as module
 from worker.device_lock import held
-from worker.protocol import Event, Failed, Finished, Locked, Order, Progress, Prompt
+from worker.measure import Outcome
+from worker.protocol import Event, Failed, Finished, HarnessTask, Locked, Order, Progress, Prompt
 from worker.session import Session, parse_order, read_orders, writer
 
 
@@ -172,6 +173,51 @@ def test_a_quality_job_comes_back_with_its_answers(child: Child, qwen: ModelEntr
     assert (resolved.temperature, resolved.top_p, resolved.top_k, resolved.repetition_penalty) == (0.0, 1.0, 0, 1.0)
     assert (resolved.max_new_tokens, resolved.strategy_hash) == (8, "h" * 64)
     assert measured.figures.accuracy is not None
+
+
+def test_what_was_asked_and_how_is_noted(child: Child, qwen: ModelEntry, tiny_base: Path) -> None:
+    own = child.measure(quality(qwen, {"one?": "1"}))
+    assert (own.resolved.chat_template, own.resolved.chat_template_hash) == ("model", None)
+    assert own.breakdowns == ()
+    assert own.figures.quality is not None
+    plain = child.measure(quality(entry(f"file:{tiny_base}"), {"one?": "1"}))
+    assert (plain.resolved.chat_template, plain.resolved.chat_template_hash) == ("plain", None)
+    # A speed workload holds no conversation.
+    assert child.measure(speed(qwen)).resolved.chat_template is None
+
+
+def test_a_reasoning_model_of_the_catalog_runs_out_of_tokens_while_it_thinks(child: Child, tiny_qwen: Path) -> None:
+    template = "{{ messages[0].content }}{{ ' Assistant: <think>\\n' }}"
+    model = entry(f"file:{tiny_qwen}", chat_template=template)
+    given = quality(model, {"What is one and one?": "2", "And two and two?": "4"})
+    items = [prompt.item.model_copy(update={"level": 1, "language": "en"}) for prompt in given.prompts]
+    prompts = tuple(one.model_copy(update={"item": i}) for one, i in zip(given.prompts, items, strict=True))
+    measured = child.measure(given.model_copy(update={"prompts": prompts}))
+    assert {(one.finish, one.thinking_tokens, one.extracted, one.score) for one in measured.answers} == {
+        ("thinking", 8, None, 0.0)
+    }
+    assert (measured.resolved.chat_template, measured.resolved.chat_template_hash) == ("catalog", hash_of(template))
+    assert [(part.by, part.value, part.items, part.accuracy) for part in measured.breakdowns] == [
+        ("level", "1", 2, 0.0),
+        ("language", "en", 2, 0.0),
+    ]
+    figures = measured.figures
+    assert (figures.thinking_tokens, figures.answer_tokens, figures.completed) == (8.0, 0.0, 0.0)
+    assert (figures.accuracy, figures.tokens_per_correct_answer) == (0.0, None)
+
+
+def test_another_chat_template_is_another_model(child: Child, qwen: ModelEntry) -> None:
+    ours = qwen.model_copy(update={"chat_template": "{{ messages[0].content }}"})
+    loads = [child.measure(quality(model, {"one?": "1"})).figures.load_seconds for model in (qwen, ours, ours, qwen)]
+    assert [seconds is not None for seconds in loads[1:]] == [True, False, True]
+
+
+def test_a_chat_template_that_refuses_fails_for_good(child: Child, qwen: ModelEntry) -> None:
+    failed = child.fail(
+        quality(qwen.model_copy(update={"chat_template": "{{ raise_exception(messages[0].content) }}"}), {"one?": "1"})
+    )
+    assert failed.kind == "model"
+    assert "the catalog's chat template can't write this conversation (one?)" in failed.message
 
 
 def test_events_come_in_the_order_of_the_work(tmp_path: Path, qwen: ModelEntry) -> None:
@@ -398,10 +444,10 @@ def test_the_last_model_is_gone_before_the_next_is_loaded(
     gone: list[bool] = []
     load = adapters.load
 
-    def watch(*arguments: Any) -> Any:
+    def watch(*arguments: Any, **options: Any) -> Any:
         gone.append(all(reference() is None for reference in made))
-        adapter = load(*arguments)
-        made.append(weakref.ref(adapter._model))
+        adapter = load(*arguments, **options)
+        made.append(weakref.ref(adapter.model))
         return adapter
 
     monkeypatch.setattr(module, "load", watch)
@@ -415,7 +461,7 @@ def test_a_model_that_did_not_fit_is_gone(tmp_path: Path, qwen: ModelEntry, monk
     made: list[weakref.ref[Any]] = []
 
     def fail(adapter: Any, *arguments: Any) -> Any:
-        made.append(weakref.ref(adapter._model))
+        made.append(weakref.ref(adapter.model))
         raise MemoryError
 
     monkeypatch.setattr(module, "measure_speed", fail)
@@ -468,6 +514,33 @@ def test_what_was_left_to_the_cpu_stands_beside_the_driver(tmp_path: Path, qwen:
     last = emitted[-1]
     assert isinstance(last, Finished)
     assert "aten::odd falls back" in str(last.measurement.environment.driver)
+
+
+def test_a_task_of_a_foreign_harness_goes_to_it_with_what_the_settings_allow(
+    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = Metric(task="mine", name="acc", filter="none", value=0.5, stderr=0.1)
+    asked: list[tuple[str, Any]] = []
+
+    def measure(adapter: Any, order: Order, device: Any, report: Any, **options: Any) -> Outcome:
+        asked.append((str(order.harness and order.harness.name), options))
+        return Outcome(Figures(iterations=1, accuracy=0.5), (), metrics=(metric,), libraries={"lm_eval": "0.4"})
+
+    monkeypatch.setattr(module, "measure_harness", measure)
+    emitted: list[Event] = []
+    session = Session(FakeDevice(), emitted.append, home=tmp_path, lock_dir=tmp_path, allow_task_code=True)
+    spec = JobSpec(model="m", workload="lm_eval:mine")
+    session.run(Order(job_id=1, attempt=1, spec=spec, model=qwen, harness=HarnessTask(name="mine")))
+    last = emitted[-1]
+    assert isinstance(last, Finished)
+    assert asked == [("mine", {"home": tmp_path, "allow_code": True})]
+    assert last.measurement.metrics == (metric,)
+    assert last.measurement.environment.libraries == {"lm_eval": "0.4"}
+    assert (last.measurement.figures.accuracy, last.measurement.resolved.chat_template) == (0.5, None)
+    session.run(speed(qwen, job_id=2))
+    after = emitted[-1]
+    assert isinstance(after, Finished)
+    assert after.measurement.environment.libraries is None
 
 
 # ---- lines

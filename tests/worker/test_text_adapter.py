@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from bench.errors import ModelError
 from bench.spec import Attention, Precision
 from worker.adapters import Loading, load
-from worker.adapters.text import Generated, TextAdapter, plain_prompt
+from worker.adapters.text import Generated, TextAdapter
+from worker.conversation import plain_prompt
 from worker.device import CpuDevice
 from worker.sampling import Decoding, generation_seed
 
@@ -64,21 +65,21 @@ def test_a_template_s_own_first_token_is_not_doubled(llama: TextAdapter) -> None
 
 
 def test_a_prompt_ends_where_the_answer_begins(qwen: TextAdapter) -> None:
-    text = qwen._tokenizer.decode(qwen.encode(HELLO))
+    text = qwen.tokenizer.decode(qwen.encode(HELLO))
     assert text.endswith("Hello, what is a function?<|im_end|>\n<|im_start|>assistant\n")
     assert qwen.first_ids() == []
 
 
 def test_the_day_s_date_does_not_change_the_question(llama: TextAdapter) -> None:
-    assert "Today Date: 26 Jul 2024" in llama._tokenizer.decode(llama.encode(HELLO))
+    assert "Today Date: 26 Jul 2024" in llama.tokenizer.decode(llama.encode(HELLO))
 
 
 def test_a_model_without_a_template_is_asked_in_plain_text(tiny_base: Path) -> None:
     base = adapter(tiny_base)
-    assert not base.has_chat_template
+    assert base.conversation.origin == "plain"
     ids = base.encode([{"role": "system", "content": "Be brief."}, *HELLO])
     assert ids[0] == 0
-    assert base._tokenizer.decode(ids[1:]) == "Be brief.\n\nUser: Hello, what is a function?\n\nAssistant:"
+    assert base.tokenizer.decode(ids[1:]) == "Be brief.\n\nUser: Hello, what is a function?\n\nAssistant:"
 
 
 def test_the_plain_format_holds_examples_in_turns() -> None:
@@ -178,6 +179,49 @@ def test_a_fixed_length_is_kept_whatever_the_model_says(copy: Path, llama: TextA
     _change(copy / "generation_config.json", eos_token_id=[3, _first_token(llama, prompt[0].tolist())])
     tokens = adapter(copy).generate_fixed(prompt, 17)
     assert tokens.shape == (2, prompt.shape[1] + 17)
+
+
+def test_answers_in_batches_of_sixteen_are_those_one_by_one(qwen: TextAdapter) -> None:
+    prompts = _ask(qwen, [f"{text} ({n})" for n in range(8) for text in TEXTS])
+    assert len(prompts) == 24
+    decoding = Decoding(max_new_tokens=24)
+    assert _in_batches(qwen, prompts, 16, decoding) == _in_batches(qwen, prompts, 1, decoding)
+
+
+def _in_batches(model: TextAdapter, prompts: list[list[int]], size: int, decoding: Decoding) -> list[Generated]:
+    answers: list[Generated] = []
+    for start in range(0, len(prompts), size):
+        batch = prompts[start : start + size]
+        answers += model.generate_batch(batch, decoding, [0] * len(batch))
+    return answers
+
+
+def test_thoughts_are_counted_and_kept_in_the_text(qwen: TextAdapter) -> None:
+    asked, opened = qwen.encode_text("Why? "), qwen.encode_text("Why? <think>\n")
+    stop = qwen._stop_ids[0]
+    over = qwen.encode_text("so it is</think>")
+    row = [*over, *qwen.encode_text(" Two.")]
+    said = "so it is</think> Two."
+    assert qwen._generated(opened, row) == Generated(said, len(opened), len(row), "length", len(over))
+    assert qwen._generated(opened, [*row, stop]).finish == "stop"
+    assert qwen._generated(asked, row).thinking_tokens is None
+    lost = qwen.encode_text("and so on, and so on")
+    assert qwen._generated(opened, lost) == Generated(
+        "and so on, and so on", len(opened), len(lost), "thinking", len(lost)
+    )
+    assert qwen._generated(opened, [*lost, stop]).finish == "stop"
+
+
+def test_a_catalog_s_template_is_what_is_asked_with(tiny_qwen: Path) -> None:
+    model = load(
+        "text",
+        tiny_qwen,
+        Loading("float32", "sdpa", False),
+        CpuDevice(),
+        chat_template="Q: {{ messages[0].content }} A:",
+    )
+    assert model.tokenizer.decode(model.encode(HELLO)) == "Q: Hello, what is a function? A:"
+    assert model.conversation.origin == "catalog"
 
 
 def test_special_tokens_are_no_part_of_the_text(either: TextAdapter) -> None:
@@ -282,6 +326,15 @@ def test_the_real_model_knows_the_capital_of_france(real: TextAdapter) -> None:
     ids = real.encode([{"role": "user", "content": "What is the capital of France?"}])
     answer = real.generate_batch([ids], Decoding(max_new_tokens=24), [0])[0]
     assert answer == Generated("The capital of France is Paris.", 37, 8, "stop")
+
+
+@pytest.mark.model
+def test_the_real_model_answers_24_questions_alike_in_batches_of_sixteen_and_one_by_one(real: TextAdapter) -> None:
+    from bench.workloads import builtin_workloads
+
+    prompts = _ask(real, [item.prompt for item in builtin_workloads()["facts"].sample(24, 0)])
+    decoding = Decoding(max_new_tokens=16)
+    assert _in_batches(real, prompts, 16, decoding) == _in_batches(real, prompts, 1, decoding)
 
 
 @pytest.mark.model

@@ -22,8 +22,11 @@ class Loading(NamedTuple):
         return cls(spec.precision, spec.attention, spec.compile)
 
 
-def load(task: str, path: Path, loading: Loading, device: Device) -> TextAdapter:
-    """Return the model in `path`, on the device. Raises ModelError where it can't be loaded so."""
+def load(task: str, path: Path, loading: Loading, device: Device, *, chat_template: str | None = None) -> TextAdapter:
+    """Return the model in `path`, on the device; `chat_template` is the catalog's, where it has one.
+
+    Raises ModelError where it can't be loaded so.
+    """
     if task != "text":
         raise ModelError(f"a {task} model can't be run by this version; it runs text models")
-    return TextAdapter.load(path, *loading, device)
+    return TextAdapter.load(path, *loading, device, chat_template=chat_template)

@@ -1,6 +1,6 @@
 """Language models: Qwen2, Llama and whatever else transformers knows as a causal language model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from bench.errors import ModelError
 from bench.spec import Attention, Precision
 from worker.causes import first_line
+from worker.conversation import Conversation, Message
 from worker.device import Device, is_out_of_memory
 from worker.sampling import Decoding, samplers
-
-Message = Mapping[str, str]
+from worker.thinking import Thoughts, is_unanswered
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-#: Llama 3's template writes today's date into the prompt, which would change the question every day.
-_TEMPLATE_VALUES = {"date_string": "26 Jul 2024"}
 
 
 class Generated(NamedTuple):
@@ -30,20 +28,32 @@ class Generated(NamedTuple):
     prompt_tokens: int
     #: tokens generated, the one that ends the answer among them
     new_tokens: int
-    #: `stop` or `length`
+    #: `stop`, `length`, or `thinking`: cut before its thoughts ended
     finish: str
+    #: tokens of its thoughts, of `new_tokens`; None where it did not think
+    thinking_tokens: int | None = None
 
 
 class TextAdapter:
     """A loaded language model with its tokenizer."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, device: Device) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, device: Device, *, chat_template: str | None = None
+    ) -> None:
+        #: the model itself, for a harness of its own
+        self.model = model
+        self.tokenizer = tokenizer
+        #: the format in which it is asked
+        self.conversation = Conversation(tokenizer, chat_template)
+        self._thoughts = Thoughts(tokenizer)
         self._device = device
         self._stop_ids = _stop_ids(model, tokenizer)
         self._pad_id = _first(tokenizer.pad_token_id, *self._stop_ids, 0)
-        # Else `generate` fills what our settings leave open from the checkpoint's own.
+        #: what the checkpoint itself says of generating, for a harness that goes by it
+        self.checkpoint_settings: Any = model.generation_config
+        #: settings of generation that the checkpoint suggests
+        self.checkpoint_settings = model.generation_config
+        # Else `generate` fills what our settings leave open from those.
         model.generation_config = GenerationConfig()
         #: bytes of parameters and buffers on the device, each tensor once
         self.weights_bytes = _bytes_of(model)
@@ -52,10 +62,18 @@ class TextAdapter:
 
     @classmethod
     def load(
-        cls, path: Path, precision: Precision, attention: Attention, compile_: bool, device: Device
+        cls,
+        path: Path,
+        precision: Precision,
+        attention: Attention,
+        compile_: bool,
+        device: Device,
+        *,
+        chat_template: str | None = None,
     ) -> "TextAdapter":
         """Return the model in the folder `path`, on the device and ready.
 
+        `chat_template` (Jinja) takes the place of the one that the tokenizer brings.
         Raises ModelError where the folder holds no model that can be loaded so; what memory says passes through.
         """
         if precision not in _DTYPES:
@@ -84,37 +102,19 @@ class TextAdapter:
         model.eval()
         if compile_:
             model.forward = torch.compile(model.forward)
-        return cls(model, tokenizer, device)
-
-    @property
-    def has_chat_template(self) -> bool:
-        """Whether prompts are put in the model's own format; else in the plain one of `plain_prompt`."""
-        return self._tokenizer.chat_template is not None
+        return cls(model, tokenizer, device, chat_template=chat_template)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids of a conversation, up to where the model's answer begins."""
-        if not self.has_chat_template:
-            return list(self._tokenizer(plain_prompt(messages))["input_ids"])
-        # The template writes the first token itself: tokenizing its text again would double it.
-        return list(
-            self._tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                **_TEMPLATE_VALUES,
-            )["input_ids"]
-        )
+        return self.conversation.ids(messages)
 
     def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a text, without special tokens."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self.conversation.text_ids(text)
 
     def first_ids(self) -> list[int]:
         """Return the special tokens that this model's tokenizer puts before a text: the BOS, or nothing."""
-        marked = list(self._tokenizer("a")["input_ids"])
-        plain = self.encode_text("a")
-        return marked[: marked.index(plain[0])] if plain[0] in marked else []
+        return self.conversation.first_ids()
 
     def generate_batch(
         self, prompts: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int], cache: str = "dynamic"
@@ -133,7 +133,7 @@ class TextAdapter:
             repetition_penalty=float(decoding.repetition_penalty),
             eos_token_id=list(self._stop_ids) or None,
         )
-        tokens = self._model.generate(
+        tokens = self.model.generate(
             ids.to(where),
             attention_mask=mask.to(where),
             generation_config=config,
@@ -146,7 +146,7 @@ class TextAdapter:
         self, prompts: torch.Tensor, new_tokens: int, streamer: Any = None, cache: str = "dynamic"
     ) -> torch.Tensor:
         """Generate exactly `new_tokens` greedily; takes ids (rows, length), returns (rows, length + new_tokens)."""
-        tokens: torch.Tensor = self._model.generate(
+        tokens: torch.Tensor = self.model.generate(
             prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=self._config(cache, max_new_tokens=new_tokens),
@@ -170,19 +170,10 @@ class TextAdapter:
         """Return one row's answer, up to its first stop token."""
         end = next((place for place, token in enumerate(row) if token in self._stop_ids), None)
         kept = row if end is None else row[: end + 1]
-        text = self._tokenizer.decode(kept, skip_special_tokens=True)
-        return Generated(text, len(prompt), len(kept), "length" if end is None else "stop")
-
-
-def plain_prompt(messages: Sequence[Message]) -> str:
-    """Return a conversation as plain text, for models without a chat template.
-
-    What the system says comes first, then `User: ...` and `Assistant: ...` in turns, parted by blank lines, and
-    `Assistant:` at the end.
-    """
-    titles = {"user": "User: ", "assistant": "Assistant: "}
-    turns = [titles.get(message["role"], "") + message["content"] for message in messages]
-    return "\n\n".join([*turns, "Assistant:"])
+        text = self._thoughts.decode(kept)
+        thinking_tokens = self._thoughts.tokens(prompt, kept, text)
+        cut = "thinking" if is_unanswered(text, thinking_tokens) else "length"
+        return Generated(text, len(prompt), len(kept), cut if end is None else "stop", thinking_tokens)
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
