@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 class State:
     """Settings and the database, made when a command first needs them."""
 
-    def __init__(self, *, home: str | None, verbose: bool) -> None:
-        self._options: dict[str, Any] = {"home": home}
-        self.verbose = verbose
+    def __init__(self) -> None:
+        self._options: dict[str, Any] = {}
+        self.verbose = False
+        self.quiet = False
+
+    def say(self, text: str) -> None:
+        """Say on standard error what is good to know; nothing with --quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
 
     def override(self, **options: Any) -> None:
         """Set options that come before every other source of settings."""
@@ -29,7 +35,7 @@ class State:
 
         settings, warnings = load_settings(**self._options)
         for warning in warnings:
-            click.echo(f"Warning: {warning}", err=True)
+            self.say(f"Warning: {warning}")
         return settings
 
     @cached_property

@@ -9,13 +9,23 @@ from cli.context import State
 
 @click.group()
 def db() -> None:
-    """Make, upgrade, check and back up the database."""
+    """Make, upgrade, check and back up the database.
+
+    \b
+    Example:
+      benchbeat db check
+    """
 
 
 @db.command("upgrade", short_help="Bring the schema to this version.")
 @click.pass_obj
 def upgrade(state: State) -> None:
-    """Bring the schema to this version; an older SQLite file is copied first. Safe to repeat."""
+    """Bring the schema to this version; an older SQLite file is copied first. Safe to repeat.
+
+    \b
+    Example:
+      benchbeat db upgrade
+    """
     from db.engine import Database
     from db.schema import HEAD
     from db.schema import upgrade as upgrade_schema
@@ -46,7 +56,12 @@ def _look_at_reader(state: State) -> None:
 @db.command("check", short_help="Say whether the database can be used.")
 @click.pass_obj
 def check(state: State) -> None:
-    """Say whether the database answers and has this version's schema."""
+    """Say whether the database answers and has this version's schema.
+
+    \b
+    Example:
+      benchbeat db check
+    """
     from db.engine import Database
     from db.schema import HEAD
     from db.schema import check as check_schema
@@ -64,7 +79,12 @@ def check(state: State) -> None:
 @click.option("--force", is_flag=True, help="Replace DESTINATION.")
 @click.pass_obj
 def backup(state: State, destination: Path, force: bool) -> None:
-    """Copy a SQLite history to DESTINATION, also while jobs run."""
+    """Copy a SQLite history to DESTINATION, also while jobs run.
+
+    \b
+    Example:
+      benchbeat db backup copy.db --force
+    """
     from bench.errors import InputError
     from db.engine import Database
     from db.schema import backup as backup_database

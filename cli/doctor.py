@@ -12,7 +12,13 @@ _COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
 @output_option
 @click.pass_obj
 def doctor(state: State, output: str) -> int:
-    """Look at this machine, starting nothing and changing nothing. Exit code 1 where something needed is missing."""
+    """Look at this machine, starting nothing and changing nothing. Exit code 1 where something needed is missing.
+
+    \b
+    Examples:
+      benchbeat doctor
+      benchbeat doctor -o json
+    """
     from report.printing import print_rows
     from worker.checkup import look
 

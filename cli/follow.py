@@ -44,16 +44,21 @@ def snapshot(database: Database, batch_id: int, *, with_ended: bool = False) -> 
 
 
 def follow(
-    database: Database, batch_id: int, *, gone: Callable[[], bool] | None = None, to_the_last: bool = True
+    database: Database,
+    batch_id: int,
+    *,
+    gone: Callable[[], bool] | None = None,
+    to_the_last: bool = True,
+    quiet: bool = False,
 ) -> Snapshot:
-    """Show a batch until it has ended, or until `gone` says that the worker started for it is gone.
+    """Show a batch on standard error until it has ended, or until `gone` says that the worker started for it is gone.
 
     With such a worker nothing is said about jobs that wait: it may still be on its way up. Without `to_the_last`
     it is enough that no worker can take what is left.
     """
     started = time.monotonic()
-    teller = _Teller()
-    show = _live() if sys.stdout.isatty() else None
+    teller = _Teller(quiet)
+    show = _live() if sys.stderr.isatty() and not quiet else None
     with ExitStack() as stack:
         update = stack.enter_context(show) if show is not None else None
         while True:
@@ -94,23 +99,28 @@ def exit_code(last: Snapshot) -> int:
 
 
 class _Teller:
-    """Says in lines what is new: a job that has ended, and on standard error why others can't begin."""
+    """Says in lines what is new: a job that has ended, or why others can't begin; only the latter if `quiet`."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
         self._ended: set[int] = set()
         self._said: set[str] = set()
 
     def tell(self, now: Snapshot) -> None:
+        if not self._quiet:
+            self._tell_progress(now)
+        for waiting in now.waiting:
+            self.say_once(waiting_line(waiting))
+
+    def _tell_progress(self, now: Snapshot) -> None:
         for job in now.ended:
             if job.id not in self._ended:
                 self._ended.add(job.id)
-                click.echo(f"[{len(self._ended)}/{now.batch.jobs}] {outcome_line(job)}")
+                click.echo(f"[{len(self._ended)}/{now.batch.jobs}] {outcome_line(job)}", err=True)
         for job in now.running:
             phase = (job.progress or {}).get("phase")
             if phase in _SLOW_PHASES:
                 self.say_once(f"job {job.id}: {phase}")
-        for waiting in now.waiting:
-            self.say_once(waiting_line(waiting))
 
     def say_once(self, line: str) -> None:
         if line not in self._said:
@@ -119,6 +129,8 @@ class _Teller:
 
 
 def _live() -> "Live":
+    from rich.console import Console
     from rich.live import Live
 
-    return Live(refresh_per_second=4, transient=True)
+    # Standard output is for the results, which may go into a file.
+    return Live(console=Console(stderr=True), refresh_per_second=4, transient=True)

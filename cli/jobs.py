@@ -1,4 +1,4 @@
-"""`status`, `cancel` and `retry`: what the jobs do, and changing that."""
+"""`status`, `cancel`, `retry` and `rerun`: what the jobs do, and changing that."""
 
 import click
 
@@ -36,8 +36,9 @@ def status(state: State, job: int | None, batch: int | None, output: str) -> Non
 @click.command(short_help="Cancel jobs or a batch.")
 @_JOBS
 @_BATCH
+@output_option
 @click.pass_obj
-def cancel(state: State, job: tuple[int, ...], batch: int | None) -> None:
+def cancel(state: State, job: tuple[int, ...], batch: int | None, output: str) -> None:
     """Cancel each JOB, or with --batch every job of a batch that has not ended. What was measured stays.
 
     \b
@@ -47,6 +48,7 @@ def cancel(state: State, job: tuple[int, ...], batch: int | None) -> None:
     """
     from db.jobs import cancel_jobs
     from db.status import batch_status, job_status, jobs_of_batch
+    from report.printing import print_rows
 
     _need_one(job, batch)
     with state.database.write() as connection:
@@ -57,17 +59,20 @@ def cancel(state: State, job: tuple[int, ...], batch: int | None) -> None:
             batch_status(connection, batch)
             ids += [each.id for each in jobs_of_batch(connection, batch, ("queued", "running"))]
         queued, running = cancel_jobs(connection, ids)
-    if not queued and not running:
+    if output != "table":
+        print_rows(["cancelled", "stopping"], [[queued, running]], output)
+    elif not queued and not running:
         click.echo("nothing was left to cancel")
-        return
-    click.echo(f"{queued} cancelled" + (f", {running} running being stopped" if running else ""))
+    else:
+        click.echo(f"{queued} cancelled" + (f", {running} running being stopped" if running else ""))
 
 
 @click.command(short_help="Measure failed or cancelled jobs once more.")
 @_JOBS
 @_BATCH
+@output_option
 @click.pass_obj
-def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
+def retry(state: State, job: tuple[int, ...], batch: int | None, output: str) -> None:
     """Queue each JOB that has ended once more, or with --batch every failed or cancelled job of a batch.
 
     The old job stays what it was; the new one refers to it.
@@ -81,6 +86,7 @@ def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
     from db.repeat import failed_jobs, repeat_jobs
     from db.status import batch_status
     from report.jobs import ranges
+    from report.printing import print_rows
 
     _need_one(job, batch)
     with state.database.write() as connection:
@@ -88,12 +94,53 @@ def retry(state: State, job: tuple[int, ...], batch: int | None) -> None:
         if batch is not None:
             batch_status(connection, batch)
             ids += failed_jobs(connection, batch)
+        ids = list(dict.fromkeys(ids))  # one named by itself and with its batch is repeated once
         new = repeat_jobs(connection, ids, "retry asked for")
-    if not new:
+    if output != "table":
+        print_rows(["job", "repeat_of"], list(zip(new, ids, strict=True)), output)
+    elif new:
+        click.echo(f"queued {len(new)} {'job' if len(new) == 1 else 'jobs'} again: {ranges(new)}")
+    else:
         click.echo("no job of the batch failed or was cancelled")
-        return
-    click.echo(f"queued {len(new)} {'job' if len(new) == 1 else 'jobs'} again: {ranges(new)}")
+    if new:
+        ring(state)
+
+
+@click.command(short_help="Measure jobs or a batch once more, in a new batch.")
+@_JOBS
+@_BATCH
+@click.option("--anywhere", is_flag=True, help="Not only on the machine that measured it.")
+@click.option("--wait", is_flag=True, help="Show progress until the new batch has ended.")
+@output_option
+@click.pass_obj
+def rerun(state: State, job: tuple[int, ...], batch: int | None, anywhere: bool, wait: bool, output: str) -> int:
+    """Queue each JOB, or with --batch a whole batch, once more in a new batch, whatever became of it.
+
+    What was asked is asked again to the letter, also where the sweep file or a workload has changed since.
+
+    \b
+    Examples:
+      benchbeat rerun 17
+      benchbeat rerun --batch 3 --wait
+    """
+    from cli.submit import print_batch_facts, ring
+    from db.repeat import rerun as rerun_jobs
+    from db.status import batch_status
+
+    _need_one(job, batch)
+    with state.database.write() as connection:
+        new = rerun_jobs(connection, list(job), batch, anywhere)
+        jobs = batch_status(connection, new).jobs
+    if output == "table":
+        click.echo(f"batch {new}: {jobs} {'job' if jobs == 1 else 'jobs'} queued again")
+    else:
+        print_batch_facts(state.database, new, output)
     ring(state)
+    if not wait:
+        return 0
+    from cli.follow import exit_code, follow
+
+    return exit_code(follow(state.database, new, quiet=state.quiet))
 
 
 def _need_one(job: tuple[int, ...], batch: int | None) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.completion import names_of, one_of
 from cli.context import State
+from cli.patience import patience
 
 if TYPE_CHECKING:
     from bench.sweep import Sweep
@@ -18,7 +20,7 @@ _AXES = {
     "model": "Models of the catalog.",
     "workload": "What the models are asked to do.",
     "strategy": "Ways of prompting.",
-    "items": "Items to ask, a seeded sample over the levels.",
+    "items": "So many items, a seeded sample over the levels.",
     "items-seed": "Seed of that sample.",
     "samples": "How often each item is asked.",
     "temperature": "0 decodes greedily.",
@@ -36,8 +38,20 @@ _AXES = {
     "batch-size": "Sequences generated at once.",
     "device": "any, cpu, cuda or mps.",
     "machine": "Id of the one machine that may run it.",
+    "settings": "recommended: what each model's makers advise, where nothing is said.",
     "isolation": "session, or process for a fresh one each.",
-    "stop": "When to stop (speed): target=0.02,max_iterations=30 and the like.",
+    "stop": "When to stop (speed): target=0.02,max_iterations=30.",
+}
+
+#: words that an axis may have, for a shell to complete
+_WORDS = {
+    "precision": ("float32", "float16", "bfloat16"),
+    "attention": ("sdpa", "eager"),
+    "compile": ("true", "false"),
+    "cache": ("dynamic", "static"),
+    "device": ("any", "cpu", "cuda", "mps"),
+    "isolation": ("session", "process"),
+    "settings": ("recommended", "default"),
 }
 
 _FORMATS = ("table", "json", "jsonl", "csv", "md")
@@ -65,7 +79,13 @@ ID = _Natural("id")
 COUNT = _Natural("number")
 
 output_option = click.option(
-    "-o", "--output", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print the data."
+    "-o",
+    "--output",
+    type=click.Choice(_FORMATS),
+    metavar="FORMAT",
+    default="table",
+    show_default=True,
+    help="table, json, jsonl, csv or md.",
 )
 
 
@@ -79,14 +99,27 @@ def sweep_options(command: _Command) -> _Command:
 
 
 def _sweep_options() -> list[Any]:
-    axes = [click.option(f"--{name}", multiple=True, metavar=_metavar(name), help=text) for name, text in _AXES.items()]
+    axes = [
+        click.option(f"--{name}", multiple=True, metavar=_metavar(name), help=text, shell_complete=_completions(name))
+        for name, text in _AXES.items()
+    ]
     return [
         click.argument("sweep", required=False, type=click.Path(path_type=Path)),
         *axes,
         click.option("--name", help="Name of the batch."),
         click.option("--priority", type=int, help="Higher goes first (default 0)."),
-        click.option("--yes", is_flag=True, help="Accept a sweep of more than 100,000 jobs."),
+        click.option("--label", multiple=True, metavar="K=V", help="A label of the batch, for the views."),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="AXIS=V[,V]", help="Replace an axis of a file: items=4."
+        ),
+        click.option("--yes", is_flag=True, help="Accept more than 100,000 jobs."),
     ]
+
+
+def _completions(axis: str) -> Any:
+    if axis in ("model", "workload", "strategy"):
+        return names_of({"strategy": "strategies"}.get(axis, axis + "s"))
+    return one_of(_WORDS.get(axis, ()))
 
 
 def _metavar(axis: str) -> str:
@@ -97,45 +130,83 @@ def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]
     """Expand the sweep file, or the options as one block. Raises InputError."""
     from dataclasses import replace
 
-    from bench.errors import InputError
-    from bench.sweep import Block, check_name, check_priority, expand, read_sweep
+    from bench.labels import read_labels
+    from bench.sweep import check_name, check_priority
 
     axes = {name.replace("-", "_"): options.pop(name.replace("-", "_")) for name in _AXES}
     given = {name: _values(name, texts) for name, texts in axes.items() if texts}
-    name, priority, yes = options["name"], options["priority"], options["yes"]
+    name, priority = options["name"], options["priority"]
     if name is not None:
         check_name(name, "--name")
     if priority is not None:
         check_priority(priority, "--priority")
-    if sweep is None:
-        if not given:
-            raise InputError("give a sweep file, or at least --model and --workload (see --help)")
-        block = Block(given, lambda key: "--" + key.replace("_", "-"))
-        return expand([block], state.library, name=name or "options", priority=priority or 0, allow_large=yes)
-    if given:
-        first = "--" + next(iter(given)).replace("_", "-")
-        raise InputError(f"goes without a sweep file; write it into {sweep}, or leave the file out", where=first)
-    expanded = read_sweep(sweep, state.library, allow_large=yes)
+    labels = read_labels(options["label"], "--label")
+    with patience(state, "expanding the sweep"):
+        expanded = _of_options(state, given, options) if sweep is None else _of_file(state, sweep, given, options)
+    for note in expanded.notes:
+        state.say(f"Note: {note}")
     return replace(
         expanded,
         name=name or expanded.name,
         priority=expanded.priority if priority is None else priority,
+        labels={**expanded.labels, **labels},
     )
 
 
-def _values(axis: str, texts: tuple[str, ...]) -> list[Any]:
+def _of_options(state: State, given: dict[str, list[Any]], options: dict[str, Any]) -> "Sweep":
+    from bench.errors import InputError
+    from bench.sweep import Block, expand
+
+    if not given:
+        raise InputError("give a sweep file, or at least --model and --workload (see --help)")
+    if options["overrides"]:
+        raise InputError(
+            "replaces an axis of a sweep file, and there is none; give the axis as an option", where="--set"
+        )
+    block = Block(given, lambda key: "--" + key.replace("_", "-"))
+    return expand([block], state.library, name="options", allow_large=options["yes"])
+
+
+def _of_file(state: State, sweep: Path, given: dict[str, list[Any]], options: dict[str, Any]) -> "Sweep":
+    from bench.errors import InputError
+    from bench.sweep import read_sweep
+
+    if given:
+        axis = next(iter(given))
+        raise InputError(
+            f"goes without a sweep file; replace the file's axis with --set {axis}=...",
+            where="--" + axis.replace("_", "-"),
+        )
+    overrides = _overrides(options["overrides"])
+    return read_sweep(sweep, state.library, overrides=overrides, allow_large=options["yes"])
+
+
+def _overrides(texts: tuple[str, ...]) -> dict[str, list[Any]]:
+    from bench.errors import InputError
+
+    overrides: dict[str, list[Any]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        axis = key.strip().replace("-", "_")
+        if not equals or not axis:
+            raise InputError(f"write it as --set temperature=0,0.5 (it is {text!r})", where="--set")
+        overrides.setdefault(axis, []).extend(_values(axis, (value,), "--set stop"))
+    return overrides
+
+
+def _values(axis: str, texts: tuple[str, ...], where_stop: str = "--stop") -> list[Any]:
     if axis == "stop":
-        return [_table(text) for text in texts]
+        return [_table(text, where_stop) for text in texts]
     values = [value.strip() for text in texts for value in text.split(",")]
     return [value for value in values if value]
 
 
-def _table(text: str) -> dict[str, str]:
+def _table(text: str, where: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if not all(equals for _, equals, _ in pairs):
         from bench.errors import InputError
 
-        raise InputError(f"write it as target=0.02,max_iterations=30 (it is {text!r})", where="--stop")
+        raise InputError(f"write it as target=0.02,max_iterations=30 (it is {text!r})", where=where)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 

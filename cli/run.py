@@ -12,6 +12,7 @@ from cli.children import start_service, stop_service
 from cli.context import State
 from cli.follow import NOTHING_MEASURED, exit_code, follow, snapshot
 from cli.options import output_option, read_sweep_options, say_sweep, sweep_options
+from cli.patience import patience
 from cli.submit import check_can_be_had, ring
 
 
@@ -28,8 +29,9 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
     \b
     Examples:
       benchbeat run examples/demo.toml
-      benchbeat run --model smollm2-135m --workload facts --strategy direct,few_shot --items 12
-      benchbeat run --model smollm2-135m --workload speed --prompt-tokens 128,512 --new-tokens 64
+      benchbeat run --model smollm2-135m --workload facts --items 12
+      benchbeat run examples/demo.toml --set items=4
+      benchbeat run --model smollm2-135m --workload speed --prompt-tokens 128,512
     """
     from scheduler.broker import broker_url, check_broker
     from scheduler.submit import submit
@@ -38,18 +40,19 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
     check_can_be_had(expanded, state)
     database = state.database
     check_broker(broker_url(state.settings.home, state.settings.broker))
-    submission = submit(database, expanded, key=key)
+    with patience(state, "storing the batch"):
+        submission = submit(database, expanded, key=key)
     batch_id = submission.batch_id
     said = say_sweep(expanded) if submission.created else "queued before with this key"
-    click.echo(f"batch {batch_id}: {said}", err=True)
+    state.say(f"batch {batch_id}: {said}")
     ring(state)
     is_open = bool(snapshot(database, batch_id).batch.open)
     child = _start_worker(state, batch_id) if is_open and not _owner(state) else None
     try:
         if child is None:
-            last = follow(database, batch_id, to_the_last=False)
+            last = follow(database, batch_id, to_the_last=False, quiet=state.quiet)
         else:
-            last = follow(database, batch_id, gone=lambda: child.poll() is not None)
+            last = follow(database, batch_id, gone=lambda: child.poll() is not None, quiet=state.quiet)
     except KeyboardInterrupt:
         _say_how_to_go_on(state, batch_id, child)
         return 130
@@ -68,7 +71,7 @@ def _owner(state: State) -> bool:
         worker = live_worker_for(connection, machine_id(state.settings), state.settings.device)
     if worker is None or not _process_exists(worker.pid):
         return False
-    click.echo(f"worker {worker.id} runs on this machine and does the work", err=True)
+    state.say(f"worker {worker.id} runs on this machine and does the work")
     return True
 
 
@@ -103,12 +106,12 @@ def _say_how_to_go_on(state: State, batch_id: int, child: subprocess.Popen[bytes
 
 
 def _finish(state: State, batch_id: int, output: str) -> int:
-    from cli.ask import print_history
+    from cli.history import print_history, query_of_batch
     from report.progress import waiting_line
 
     # Our worker has ended by now, and it is the one that could not take what waits.
     last = snapshot(state.database, batch_id, with_ended=True)
-    print_history(state, {"batch": batch_id}, None, output)
+    print_history(state, query_of_batch(batch_id), output)
     for job in last.jobs:
         if job.state == "failed":
             click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)

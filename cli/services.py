@@ -19,7 +19,12 @@ _device = click.option(
 @click.option("--batch", type=ID, help="Work for one batch only, and end with it.")
 @click.pass_obj
 def worker(state: State, device: str | None, batch: int | None) -> None:
-    """Run jobs on this machine's device until SIGTERM or Ctrl-C; the running job then goes back to the queue."""
+    """Run jobs on this machine's device until SIGTERM or Ctrl-C; the running job then goes back to the queue.
+
+    \b
+    Example:
+      benchbeat worker --device cpu
+    """
     from worker.service import serve
 
     log_to_stderr(state.verbose)
@@ -30,7 +35,12 @@ def worker(state: State, device: str | None, batch: int | None) -> None:
 @click.command(short_help="Run beat, which rings again for what was lost.")
 @click.pass_obj
 def beat(state: State) -> None:
-    """Take back the jobs of lost workers and ring for queued ones, every few seconds, until SIGTERM or Ctrl-C."""
+    """Take back the jobs of lost workers and ring for queued ones, every few seconds, until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+      benchbeat beat
+    """
     from scheduler.beat import run_beat
     from scheduler.broker import broker_url, check_broker
 
@@ -51,6 +61,11 @@ def up(state: State, device: str | None) -> int:
     """Start what is needed to run queued jobs on this machine: Redis unless one is set, a worker and beat.
 
     Ctrl-C stops the worker and beat; a job that runs goes back to the queue. `benchbeat down` also stops Redis.
+
+    \b
+    Examples:
+      benchbeat up
+      benchbeat up --device cpu
     """
     from cli.children import noted, start_service, stop_service
     from scheduler.broker import broker_url, check_broker
@@ -86,7 +101,12 @@ def up(state: State, device: str | None) -> int:
 @click.command(short_help="Stop what `up` or `run` left running on this machine.")
 @click.pass_obj
 def down(state: State) -> None:
-    """Stop this home's worker and beat, and its embedded Redis. Queued jobs stay queued in the database."""
+    """Stop this home's worker and beat, and its embedded Redis. Queued jobs stay queued in the database.
+
+    \b
+    Example:
+      benchbeat down
+    """
     from cli.children import stop_noted
     from scheduler.broker import stop_embedded
 

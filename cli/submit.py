@@ -8,14 +8,18 @@ import click
 
 from cli.context import State
 from cli.options import output_option, read_sweep_options, say_sweep, sweep_options
+from cli.patience import patience
 
 if TYPE_CHECKING:
     from bench.sweep import Sweep
+    from db.engine import Database
+    from db.estimates import Estimate
+    from scheduler.submit import Submission
 
 
 @click.command(short_help="Queue a sweep for the workers.")
 @sweep_options
-@click.option("--dry-run", is_flag=True, help="Show the jobs and store nothing.")
+@click.option("--dry-run", is_flag=True, help="Show axes, jobs and an estimate of the time; store nothing.")
 @click.option("--wait", is_flag=True, help="Show progress until the batch has ended.")
 @click.option("--key", help="Makes a second try harmless: the same key, the same batch.")
 @output_option
@@ -28,11 +32,14 @@ def submit(
     \b
     Examples:
       benchbeat submit examples/demo.toml --dry-run
-      benchbeat submit nightly.toml --key nightly-2026-11-22 --wait
+      benchbeat submit examples/demo.toml --set items=4 --set temperature=0,0.5
+      benchbeat submit examples/demo.toml --label host=lab --priority 5 --wait
+      benchbeat submit examples/demo.toml --key nightly-2026-11-22 -o json
+      benchbeat submit --model smollm2-135m --workload speed --new-tokens 8..64*2
     """
     expanded = read_sweep_options(state, sweep, options)
     if dry_run:
-        _show(expanded, output)
+        _show(expanded, state, output)
         return 0
     check_can_be_had(expanded, state)
     from scheduler.broker import broker_url, check_broker
@@ -41,15 +48,33 @@ def submit(
     database = state.database
     # Asked first, so that a wrong URL leaves nothing behind; a Redis that goes away after this costs a warning only.
     check_broker(broker_url(state.settings.home, state.settings.broker))
-    submission = submit_sweep(database, expanded, key=key)
-    said = say_sweep(expanded) if submission.created else "queued before with this key"
-    click.echo(f"batch {submission.batch_id}: {said}")
+    with patience(state, "storing the batch"):
+        submission = submit_sweep(database, expanded, key=key)
+    _print_submission(database, submission, expanded, output)
     ring(state)
     if not wait:
         return 0
     from cli.follow import exit_code, follow
 
-    return exit_code(follow(database, submission.batch_id))
+    return exit_code(follow(database, submission.batch_id, quiet=state.quiet))
+
+
+def _print_submission(database: "Database", submission: "Submission", sweep: "Sweep", output: str) -> None:
+    if output == "table":
+        said = say_sweep(sweep) if submission.created else "queued before with this key"
+        click.echo(f"batch {submission.batch_id}: {said}")
+    else:
+        print_batch_facts(database, submission.batch_id, output, created=submission.created)
+
+
+def print_batch_facts(database: "Database", batch_id: int, output: str, **more: Any) -> None:
+    """Print for a program what was queued: a row with the batch's id."""
+    from db.status import batch_status
+    from report.printing import print_rows
+
+    with database.read() as connection:
+        batch = batch_status(connection, batch_id)
+    print_rows(["batch", "name", "jobs", *more], [[batch.id, batch.name, batch.jobs, *more.values()]], output)
 
 
 def ring(state: State) -> None:
@@ -92,9 +117,37 @@ def _has_token() -> bool:
     return Path(os.environ.get("HF_TOKEN_PATH", cache / "token")).exists()
 
 
-def _show(sweep: "Sweep", output: str) -> None:
-    from report.jobs import print_specs
-    from report.printing import print_text
+def _show(sweep: "Sweep", state: State, output: str) -> None:
+    """Print what would be queued, and how long that would take."""
+    from report.plan import print_plan
 
-    print_specs(sweep.specs, output)
-    print_text(f"{say_sweep(sweep)}; nothing was stored", err=True)
+    if output != "table":
+        from report.jobs import print_specs
+
+        print_specs(sweep.specs, output)
+    else:
+        print_plan(sweep.specs, say_sweep(sweep), _estimate(sweep, state), with_every_job=state.verbose)
+
+
+def _estimate(sweep: "Sweep", state: State) -> "Estimate | None":
+    """Return how long the jobs will take; None where there is no history yet, which is not made for this."""
+    from bench.errors import BenchbeatError
+
+    settings = state.settings
+    if settings.database_url is None and not (settings.home / "history.db").exists():
+        return None
+    from db.engine import Database
+    from db.estimates import estimate
+    from db.schema import check
+
+    database = Database(settings.database)
+    try:
+        check(database)
+        items = {name: len(workload.items) for name, workload in sweep.workloads.items()}
+        with database.read() as connection:
+            return estimate(connection, sweep.specs, items=items)
+    except BenchbeatError as error:
+        state.say(f"Note: without an estimate of the time: {error}")
+        return None
+    finally:
+        database.dispose()

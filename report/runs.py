@@ -24,12 +24,15 @@ _EXPENDABLE = (
 )
 
 
-def print_runs(rows: Rows, output: str) -> None:
-    """Print runs. A table leaves out what was not measured in any, and gives times in this machine's zone."""
+def print_runs(rows: Rows, output: str, *, is_chosen: bool = False) -> None:
+    """Print runs. A table leaves out what was not measured in any, and gives times in this machine's zone.
+
+    Columns that somebody chose all stay.
+    """
     if output != "table":
         print_rows(rows.columns, rows.rows, output)
         return
-    rows = rows.without_empty()
+    rows = rows if is_chosen else rows.without_empty()
     local = [
         [
             local_time(value) if column.endswith("_at") else value
@@ -37,8 +40,8 @@ def print_runs(rows: Rows, output: str) -> None:
         ]
         for row in rows.rows
     ]
-    expendable = [name for name in _EXPENDABLE if name in rows.columns]
-    print_fitting(rows.columns, local, output, say_equal=True, expendable=expendable)
+    expendable = [] if is_chosen else [name for name in _EXPENDABLE if name in rows.columns]
+    print_fitting(rows.columns, local, output, say_equal=not is_chosen, expendable=expendable)
 
 
 def local_time(value: Any) -> str | None:

@@ -1,20 +1,22 @@
 """Tables: laid out for the terminal they stand in, plain lines elsewhere."""
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any, TextIO
 
 from report.cells import all_numbers, one_line, shown
 from report.layout import Column, break_text, fit, text_width
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 #: rows that are looked at together to find the columns' widths, and the most text in them
 CHUNK_ROWS = 1000
 CHUNK_CHARACTERS = 4 << 20
 
 _GAP = 2
+_NOTICE = "{} columns don't fit into {} characters; each row is a block of its own."
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _Rows = list[list[str]]
 
 
@@ -29,7 +31,7 @@ def write_table(
     """
     if width is None and not stream.isatty():
         return _write_plain(columns, rows, stream)
-    return _write_rich(columns, rows, stream, width)
+    return _write_fitted(columns, rows, stream, width)
 
 
 def _write_plain(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO) -> int:
@@ -39,85 +41,96 @@ def _write_plain(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: 
         if not shape:
             shape = described
             widths = [max(column.cells, text_width(column.name)) for column in shape]
-            stream.write(_plain_line([column.name for column in shape], shape, widths))
-            stream.write(_plain_line(["-" * width for width in widths], shape, widths))
+            stream.write(_line([column.name for column in shape], shape, widths) + "\n")
+            stream.write(_line(["-" * width for width in widths], shape, widths) + "\n")
         for row in texts:
-            stream.write(_plain_line(row, shape, widths))
+            stream.write(_line(row, shape, widths) + "\n")
         count += len(texts)
     return count
 
 
-def _plain_line(cells: Sequence[str], shape: Sequence[Column], widths: Sequence[int]) -> str:
+def _line(cells: Sequence[str], shape: Sequence[Column], widths: Sequence[int]) -> str:
     padded = (
         " " * (width - text_width(cell)) + cell if column.is_numeric else cell + " " * (width - text_width(cell))
         for cell, column, width in zip(cells, shape, widths, strict=True)
     )
-    return (" " * _GAP).join(padded).rstrip() + "\n"
+    return (" " * _GAP).join(padded).rstrip()
 
 
-def _write_rich(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO, width: int | None) -> int:
-    from rich.console import Console
-
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+def _write_fitted(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO, width: int | None) -> int:
+    paper = _Paper(stream, width or shutil.get_terminal_size().columns)
     count = 0
     widths: list[int] | None = None
     shape: list[Column] = []
     for texts, described in _chunks(columns, rows):
         if not texts:
-            console.print("no rows", style="dim")
+            paper.write("no rows", _DIM)
             break
-        is_first = not shape
-        if is_first:
+        if not shape:
             shape = described
-            widths = fit(shape, texts, console.width, _GAP)
+            widths = fit(shape, texts, paper.width, _GAP)
             if widths is None:
-                console.print(_notice(len(shape), console.width), style="dim")
+                for line in break_text(_NOTICE.format(len(shape), paper.width), paper.width):
+                    paper.write(line, _DIM)
+            else:
+                _write_header(paper, shape, widths)
         if widths is not None:
-            console.print(_horizontal(shape, texts, widths, with_header=is_first))
+            _write_beside(paper, shape, texts, widths, is_first=not count)
         else:
-            _write_vertical(console, shape, texts, count)
+            _write_below(paper, shape, texts, count)
         count += len(texts)
     return count
 
 
-def _notice(columns: int, width: int) -> str:
-    return f"{columns} columns don't fit into {width} characters; each row is a block of its own."
+class _Paper:
+    """A terminal that lines are written to, with a style where it has any."""
+
+    def __init__(self, stream: TextIO, width: int) -> None:
+        self.width = width
+        self._stream = stream
+        self._has_styles = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self.has_lines = (stream.encoding or "utf-8").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+
+    def write(self, line: str, style: str = "") -> None:
+        line = line.rstrip()
+        self._stream.write(f"{style}{line}{_PLAIN}\n" if style and self._has_styles else line + "\n")
+
+    def rule(self, width: int, title: str = "") -> None:
+        self.write(title.ljust(width, "─" if self.has_lines else "-"), _DIM)
 
 
-def _horizontal(shape: Sequence[Column], texts: _Rows, widths: Sequence[int], *, with_header: bool) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def _write_header(paper: _Paper, shape: Sequence[Column], widths: Sequence[int]) -> None:
+    broken = [break_text(column.name, width) for column, width in zip(shape, widths, strict=True)]
+    tallest = max(map(len, broken))
+    raised = [[""] * (tallest - len(lines)) + lines for lines in broken]
+    for line in zip(*raised, strict=True):
+        paper.write(_line(line, shape, widths), _BOLD)
+    paper.rule(sum(widths) + _GAP * (len(widths) - 1))
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=with_header)
+
+def _write_beside(
+    paper: _Paper, shape: Sequence[Column], texts: _Rows, widths: Sequence[int], *, is_first: bool
+) -> None:
     # A blank line keeps rows apart that have many lines.
-    table.leading = any(column.is_prose and column.cells > width for column, width in zip(shape, widths, strict=True))
-    for column, width in zip(shape, widths, strict=True):
-        table.add_column(
-            Text("\n".join(break_text(column.name, width))),
-            width=width,
-            justify="right" if column.is_numeric else "left",
-            no_wrap=True,
-            header_style="bold",
-        )
-    for row in texts:
-        table.add_row(*(Text("\n".join(break_text(cell, width))) for cell, width in zip(row, widths, strict=True)))
-    return table
+    is_tall = any(column.is_prose and column.cells > width for column, width in zip(shape, widths, strict=True))
+    for number, row in enumerate(texts):
+        if is_tall and not (is_first and number == 0):
+            paper.write("")
+        broken = [break_text(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*broken, fillvalue=""):
+            paper.write(_line(line, shape, widths))
 
 
-def _write_vertical(console: "Console", shape: Sequence[Column], texts: _Rows, count: int) -> None:
-    from rich.rule import Rule
-    from rich.table import Table
-    from rich.text import Text
-
+def _write_below(paper: _Paper, shape: Sequence[Column], texts: _Rows, count: int) -> None:
+    names = min(max(text_width(column.name) for column in shape), paper.width // 2)
+    widths = (names, max(paper.width - names - _GAP, 2))
+    pair = [replace(column, is_numeric=False) for column in (shape[0], shape[0])]
     for number, row in enumerate(texts, start=count + 1):
-        console.print(Rule(f"row {number}", align="left", style="dim"))
-        grid = Table.grid(padding=(0, _GAP))
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column(overflow="fold")
+        paper.rule(paper.width, f"row {number} ")
         for column, cell in zip(shape, row, strict=True):
-            grid.add_row(Text(column.name), Text(cell))
-        console.print(grid)
+            broken = break_text(column.name, widths[0]), break_text(cell, widths[1])
+            for line in zip_longest(*broken, fillvalue=""):
+                paper.write(_line(line, pair, widths))
 
 
 def _chunks(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[tuple[_Rows, list[Column]]]:

@@ -1,5 +1,6 @@
 """Fixtures of the command's tests: the command in this process, in a home of its own."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Protocol
 
 import pytest
 
-from cli.main import _run
+from cli import root
 from db.engine import Database
+from tests.db.built_history import build
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def benchbeat(
 
     def run(*arguments: str) -> Outcome:
         capsys.readouterr()
-        code = _run(list(arguments))
+        code = root.run(list(arguments))
         written = capsys.readouterr()
         return Outcome(code, written.out, written.err)
 
@@ -53,6 +55,29 @@ def benchbeat(
 def history(home: Path, sqlite_template: Path, benchbeat: Command) -> Iterator[Database]:
     """Give the home's database, upgraded and empty."""
     (home / "history.db").write_bytes(sqlite_template.read_bytes())
+    database = Database(f"sqlite:///{home / 'history.db'}")
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def built_template(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a SQLite history of three nights that is there to be copied."""
+    path = tmp_path_factory.mktemp("built") / "history.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    database = Database(f"sqlite:///{path}")
+    build(database)
+    database.dispose()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the one file holds everything
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def nights(home: Path, built_template: Path, benchbeat: Command) -> Iterator[Database]:
+    """Give the home's database with three nights of runs in it."""
+    (home / "history.db").write_bytes(built_template.read_bytes())
     database = Database(f"sqlite:///{home / 'history.db'}")
     yield database
     database.dispose()

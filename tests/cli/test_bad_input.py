@@ -39,7 +39,7 @@ OPTIONS = {
     ),
     ("gone.toml",): "gone.toml: there is no such file",
     (".",): ".: can't be read: Is a directory",
-    ("gone.toml", "--seed", "3"): "--seed: goes without a sweep file; write it into gone.toml, or leave the file out",
+    ("gone.toml", "--seed", "3"): "--seed: goes without a sweep file; replace the file's axis with --set seed=...",
 }
 
 FILES = {

@@ -48,11 +48,18 @@ def test_a_batch_is_followed_until_its_last_job_has_ended(
     measure(history, 1)
     last = follow(history, 1, gone=after(2, lambda: measure(history, 2)))
     assert last.batch.done == 3
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         "[1/3] job 1 done: tiny facts direct float32: accuracy 0.500",
         "[2/3] job 2 done: tiny facts direct float32: accuracy 0.500",
         "[3/3] job 3 done: tiny facts direct float32: accuracy 0.500",
     ]
+
+
+def test_a_quiet_one_says_only_what_is_wrong(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    add_jobs(history)
+    measure(history, 1)
+    assert follow(history, 1, quiet=True).batch.done == 1
+    assert capsys.readouterr() == ("", "")
 
 
 def test_following_ends_where_the_worker_is_gone(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +86,7 @@ def test_jobs_that_nobody_can_take_are_said_once(history: Database, capsys: pyte
         follow(history, 1)
     assert capsys.readouterr().err == (
         "1 job waits in queue any.4: no worker is running; start one with `benchbeat up` or `benchbeat worker`\n"
+        "[1/1] job 1 cancelled: tiny facts direct float32\n"
     )
 
 
@@ -113,7 +121,10 @@ def test_a_database_that_is_away_for_a_while_is_said_once(
 
     monkeypatch.setattr(module, "snapshot", look)
     assert follow(history, 1).batch.done == 1
-    assert capsys.readouterr().err == "Warning: The database is away\n"
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: The database is away",
+        "[1/1] job 1 done: tiny facts direct float32: accuracy 0.500",
+    ]
 
 
 def test_a_long_look_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:

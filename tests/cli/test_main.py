@@ -1,17 +1,20 @@
 """The entry point: help, exit codes, and errors in one sentence."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from bench import __version__
 from bench.errors import InputError, ModelError, UnavailableError
-from cli.main import COMMANDS, _run, benchbeat, main
+from cli.main import main
+from cli.root import COMMANDS, benchbeat, run
 from tests.cli.conftest import Command
-from tests.commands import command, environment, run_command
+from tests.commands import ROOT, command, environment, run_command
 
 
 def test_help_names_every_command_and_the_exit_codes(benchbeat: Command) -> None:
@@ -63,7 +66,7 @@ def benchbeat_group() -> click.Group:
     ],
 )
 def test_an_unknown_command_brings_its_near_matches(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run([name]) == 2
+    assert run([name]) == 2
     assert capsys.readouterr().err.endswith(f"\nError: {said}\n")
 
 
@@ -84,20 +87,20 @@ def test_an_unknown_command_brings_its_near_matches(name: str, said: str, capsys
 def test_an_error_is_one_sentence_and_an_exit_code(
     error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(**_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("cli.main.State", fail)
-    assert _run(["status"]) == code
+    monkeypatch.setattr("cli.root.State.override", fail)
+    assert run(["status"]) == code
     assert capsys.readouterr().err == said
 
 
 def test_verbose_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(**_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise InputError("is wrong")
 
-    monkeypatch.setattr("cli.main.State", fail)
-    assert _run(["--verbose", "status"]) == 2
+    monkeypatch.setattr("cli.root.State.override", fail)
+    assert run(["--verbose", "status"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("Traceback (most recent call last):")
     assert said.endswith("\nError: is wrong\n")
@@ -108,6 +111,13 @@ def test_main_ends_the_process_with_the_exit_code(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 0
+
+
+def test_ctrl_c_while_the_command_is_being_imported_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    paths = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = run_command("history", PYTHONPATH=paths)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(benchbeat: Command) -> None:
@@ -149,7 +159,7 @@ def test_a_closed_output_is_no_fault(closed: str) -> None:
     assert subprocess.run(["bash", "-c", line, sys.executable], env=environment(), capture_output=True).returncode == 0
 
 
-def test_an_encoding_that_lacks_a_character_is_no_fault() -> None:
+def test_an_encoding_that_lacks_a_character_is_no_fault(home: Path) -> None:
     done = run_command("sql", "select 'é' as x", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0
     assert "?" in done.stdout

@@ -61,9 +61,12 @@ def test_a_batch_is_run_by_a_worker_of_its_own_and_its_results_are_printed(
     started.append(FakeWorker(history))
     done = benchbeat("run", *SMALL, "-o", "csv")
     assert done.code == 0
-    assert done.err == "batch 1: options: 1 job (1 model, 1 workload)\n"
-    assert done.out.splitlines()[0] == "[1/1] job 1 done: smollm2-135m facts direct float32: accuracy 0.500"
-    assert done.out.splitlines()[2].startswith("1,")
+    assert done.err.splitlines() == [
+        "batch 1: options: 1 job (1 model, 1 workload)",
+        "[1/1] job 1 done: smollm2-135m facts direct float32: accuracy 0.500",
+    ]
+    # Nothing but the results, so that they may go into a file.
+    assert done.out.splitlines()[1].startswith("1,")
     assert started[0].stopped
 
 
@@ -125,7 +128,8 @@ def test_a_batch_that_was_run_before_with_this_key_is_only_printed(
     benchbeat("run", *SMALL, "--key", "k")
     started[0] = FakeWorker(history)
     again = benchbeat("run", *SMALL, "--key", "k")
-    assert (again.code, again.err) == (0, "batch 1: queued before with this key\n")
+    assert again.code == 0
+    assert again.err.startswith("batch 1: queued before with this key\n")
     assert not started[0].stopped
 
 

@@ -67,12 +67,22 @@ def test_a_dry_run_shows_the_jobs_and_stores_nothing(benchbeat: Command, home: P
     done = benchbeat("submit", *SMALL, "--strategy", "direct,few_shot,direct", "--dry-run")
     assert done.code == 0
     assert done.out.splitlines() == [
+        "axis      values            n",
+        "--------  ----------------  -",
+        "model     smollm2-135m      1",
+        "workload  facts             1",
+        "strategy  direct, few_shot  2",
+        "",
         "model         workload  strategy  temperature  precision",
         "------------  --------  --------  -----------  ---------",
         "smollm2-135m  facts     direct              0  float32",
         "smollm2-135m  facts     few_shot            0  float32",
+        "",
     ]
-    assert done.err == "options: 2 jobs (1 model, 1 workload); 1 duplicate dropped; nothing was stored\n"
+    assert done.err == (
+        "options: 2 jobs (1 model, 1 workload); 1 duplicate dropped; nothing was stored\n"
+        "How long it will take is not known yet: no such job was measured before.\n"
+    )
     assert not list(home.iterdir())
 
 
@@ -112,6 +122,20 @@ def test_a_key_makes_a_second_try_harmless(benchbeat: Command, history: Database
     assert (again.code, again.out) == (0, "batch 1: queued before with this key\n")
     assert count(history) == (1, 1)
     assert rings(redis) == 1
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "csv", "md"])
+def test_programs_are_told_the_batch(benchbeat: Command, history: Database, redis: str, output: str) -> None:
+    asked = (*SMALL, "--items", "3,4", "--key", "k", "-o", output)
+    first, second = benchbeat("submit", *asked), benchbeat("submit", *asked)
+    assert (first.code, second.code, first.err, second.err) == (0, 0, "", "")
+    shown = {
+        "json": '[\n{"batch": 1, "name": "options", "jobs": 2, "created": true}\n]\n',
+        "jsonl": '{"batch": 1, "name": "options", "jobs": 2, "created": true}\n',
+        "csv": "batch,name,jobs,created\r\n1,options,2,true\r\n",
+        "md": "| batch | name | jobs | created |\n| ---: | --- | ---: | --- |\n| 1 | options | 2 | true |\n",
+    }[output]
+    assert (first.out, second.out) == (shown, shown.replace("true", "false"))
 
 
 def test_a_key_with_another_sweep_is_refused(benchbeat: Command, history: Database, redis: str) -> None:
@@ -226,7 +250,7 @@ def test_waiting_ends_with_the_batch(benchbeat: Command, history: Database, redi
     benchbeat("cancel", "1")
     waited = benchbeat("submit", *SMALL, "--key", "k", "--wait")
     assert waited.code == 4
-    assert waited.out.splitlines()[1:] == ["[1/1] job 1 cancelled: smollm2-135m facts direct float32"]
+    assert waited.err.splitlines() == ["[1/1] job 1 cancelled: smollm2-135m facts direct float32"]
 
 
 def test_postgresql_takes_a_submission_too(

@@ -1,0 +1,158 @@
+"""`history`: what was measured, the best of it, and what strategies gain."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cli.completion import names_of, one_of
+from cli.context import State
+from cli.options import COUNT, ID, output_option
+
+if TYPE_CHECKING:
+    from db.history import Query
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_LIST = "V[,V]"
+_METRICS = ("accuracy", "readability", "consistency", "quality")
+
+
+def _filter(name: str, help_text: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    return click.option(f"--{name}", multiple=True, metavar=_LIST, help=help_text, **attributes)
+
+
+@click.command(short_help="Show what was measured, and what strategies gain.")
+@click.option("--batch", type=ID, multiple=True, help="Runs of a batch.")
+@_filter("model", "Runs of these models.", shell_complete=names_of("models"))
+@_filter("workload", "Runs of these workloads.", shell_complete=names_of("workloads"))
+@_filter("strategy", "Runs with these strategies.", shell_complete=names_of("strategies"))
+@_filter("machine", "Runs of these machines.")
+@_filter("device", "Runs on these kinds of device.", shell_complete=one_of(("cpu", "cuda", "mps")))
+@_filter("precision", "Runs in these precisions.", shell_complete=one_of(("float32", "float16", "bfloat16")))
+@_filter("series", "Runs of these series.")
+@click.option("--where", multiple=True, metavar="CONDITION", help="Runs with, say, accuracy>=0.5 or precision~float.")
+@click.option("--label", multiple=True, metavar="K=V", help="Runs of batches with this label.")
+@click.option("--since", metavar="TIME", help="Begun since 7d, yesterday, monday, 2026-05-01.")
+@click.option("--until", metavar="TIME", help="Begun until then, that day included.")
+@click.option("--columns", metavar="C[,C]", help="These columns, or `all`, instead of the usual ones.")
+@click.option("--sort", metavar="C[,C]", help="Sort by these; -C for the largest first.")
+@click.option("--group-by", metavar="C[,C]", help="Medians of the runs that agree in these.")
+@click.option("--best-by", metavar="METRIC", help="The best run of each model and workload, by accuracy, say.")
+@click.option(
+    "--gain",
+    is_flag=False,
+    flag_value="accuracy",
+    metavar="[METRIC]",
+    help="What strategies gain over direct, item by item, in accuracy (or readability, consistency, quality).",
+    shell_complete=one_of(_METRICS),
+)
+@click.option("--limit", type=COUNT, help="So many rows.  [default: 50 runs; all groups, bests and gains]")
+@output_option
+@click.pass_obj
+def history(state: State, /, gain: str | None, output: str, **asked: Any) -> int:
+    """Show the last runs, oldest first; or with an option groups of them, the best ones, or gains.
+
+    Any column of the view `history` can be named in --where, --columns, --sort and --group-by, and labels as
+    labels.NAME; `benchbeat sql` lists them.
+
+    \b
+    Examples:
+      benchbeat history --workload arithmetic --since 7d --sort -accuracy
+      benchbeat history --where "accuracy>=0.5" --columns model,strategy,accuracy
+      benchbeat history --group-by model,strategy --workload facts,arithmetic
+      benchbeat history --best-by accuracy
+      benchbeat history --gain
+      benchbeat history --gain readability --workload writing --batch 3 -o csv
+    """
+    query = _query(asked)
+    if gain is not None:
+        return _print_gains(state, query, gain, output)
+    return print_history(state, query, output)
+
+
+def query_of_batch(batch_id: int) -> "Query":
+    """Return what asks for every run of a batch."""
+    from db.conditions import Condition
+    from db.history import Query
+
+    return Query((Condition("batch", "=", str(batch_id)),))
+
+
+def print_history(state: State, query: "Query", output: str) -> int:
+    """Print what a query finds; exit code 4 where that is nothing."""
+    from db.history import history as read_history
+    from report.runs import print_runs
+
+    with state.database.read() as connection:
+        rows = read_history(connection, query)
+    if not rows.rows:
+        return _nothing(state, output, list(rows.columns))
+    print_runs(rows, output, is_chosen=bool(query.columns))
+    return 0
+
+
+def _query(asked: dict[str, Any]) -> "Query":
+    from bench.labels import read_labels
+    from db.columns import KINDS
+    from db.conditions import Condition
+    from db.history import Query
+
+    conditions = [
+        Condition(name, "=", str(value))
+        for name in ("batch", "model", "workload", "strategy", "machine", "device", "precision", "series")
+        for given in asked[name]
+        for value in ([given] if isinstance(given, int) else _list(given))
+    ]
+    columns = tuple(KINDS["history"]) if asked["columns"] == "all" else _list(asked["columns"])
+    is_plain = not (asked["group_by"] or asked["best_by"])
+    return Query(
+        conditions=(*conditions, *map(Condition.parse, asked["where"])),
+        labels=read_labels(asked["label"], "--label"),
+        since=asked["since"],
+        until=asked["until"],
+        columns=columns,
+        sort=_list(asked["sort"]),
+        group_by=_list(asked["group_by"]),
+        best_by=asked["best_by"],
+        limit=asked["limit"] or (50 if is_plain else None),
+    )
+
+
+def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
+    from dataclasses import replace
+
+    from bench.errors import InputError
+    from db.gains import gains
+    from report.gains import COLUMNS, print_gains
+
+    if query.group_by or query.best_by or query.columns:
+        raise InputError("goes without --group-by, --best-by and --columns", where="--gain")
+    with state.database.read() as connection:
+        # A limit is of gains, not of the runs that they stand on.
+        found = gains(connection, replace(query, limit=None), metric)
+    if not found:
+        if output != "table":
+            _nothing(state, output, list(COLUMNS))
+        else:
+            state.say("no strategy was measured beside `direct` on the same items yet")
+        return 4
+    print_gains(found[: query.limit], output)
+    return 0
+
+
+def _nothing(state: State, output: str, columns: list[str]) -> int:
+    from db.history import Query
+    from db.history import history as read_history
+    from report.printing import print_rows
+
+    if output != "table":
+        print_rows(columns, [], output)
+    with state.database.read() as connection:
+        is_empty = not read_history(connection, Query(limit=1)).rows
+    click.echo("nothing was measured yet; begin with `benchbeat run`" if is_empty else "no run matches", err=True)
+    return 4
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part for each in (text or "").split(",") if (part := each.strip()))

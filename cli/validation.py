@@ -1,0 +1,59 @@
+"""Checking workloads' files: one of JSON lines, or all that a TOML file declares."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.errors import InputError
+from bench.library import builtin_library
+from bench.scoring import SCORERS
+from bench.toml import Lines, read_toml
+from bench.workload_files import Fault, validate_file
+from bench.workloads import read_workload
+
+
+class Validated(NamedTuple):
+    """What was found in one file of items."""
+
+    file: Path
+    faults: list[Fault]
+    #: what it holds, where it has no fault
+    summary: str
+
+
+def validated(file: Path, score: str | None) -> list[Validated]:
+    """Check a file. Raises InputError for one that can't be read or does not say how it is scored."""
+    if file.suffix.lower() != ".toml":
+        if score is None:
+            known = ", ".join(sorted(SCORERS))
+            raise InputError(f"is needed to check JSON lines: how are the answers scored? ({known})", where="--score")
+        return [_check(file, file.stem, "text", score)]
+    if score is not None:
+        raise InputError("goes without a TOML file, which names the scorer itself", where="--score")
+    table = read_toml(file)
+    declared = table.get("workloads", {} if "sweep" in table else table)
+    if not isinstance(declared, dict) or not declared:
+        raise InputError("declares no [workloads.NAME]", where=str(file))
+    return [_declared(file, name, fields, in_tables="workloads" in table) for name, fields in declared.items()]
+
+
+def _declared(file: Path, name: str, fields: Any, *, in_tables: bool) -> Validated:
+    items = fields.get("items") if isinstance(fields, dict) else None
+    task, score = (fields.get("task"), fields.get("score")) if isinstance(fields, dict) else (None, None)
+    if isinstance(items, str) and isinstance(task, str) and isinstance(score, str):
+        path = file.parent / Path(items).expanduser()
+        if path.is_file() and score in SCORERS:
+            return _check(path, name, task, score)
+    # What is wrong is the declaration itself, which says so when it is read.
+    table = ("workloads",) if in_tables else ()
+    workload = builtin_library().with_own("workloads", {name: fields}, Lines(file), table).workloads[name]
+    return Validated(file, [], f"workload {name!r}: {workload.description}")
+
+
+def _check(path: Path, name: str, task: str, score: str) -> Validated:
+    faults = validate_file(path, task=task, score=score)
+    if faults:
+        return Validated(path, faults, "")
+    workload = read_workload(path, name=name, task=task, score=score, where=str(path))
+    items, examples = len(workload.items), len(workload.examples)
+    shown = f" and {examples} {'example' if examples == 1 else 'examples'}" if examples else ""
+    return Validated(path, [], f"{items} {'item' if items == 1 else 'items'}{shown}, all can be scored by {score}")

@@ -1,0 +1,69 @@
+"""What strategies gain over `direct`, printed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from db.gains import Gain
+from report.printing import print_fitting, print_rows, print_text
+
+#: columns for programs
+COLUMNS = (*Gain.__dataclass_fields__, "verdict")
+
+_METHODS = {
+    "newcombe": "Newcombe's interval of paired proportions, p of McNemar's exact test",
+    "bootstrap": "percentile interval of 2,000 bootstrap resamples of the items",
+}
+
+_EXPENDABLE = ("precision", "machine", "p_value", "temperature", "items")
+
+
+def print_gains(gains: Sequence[Gain], output: str) -> None:
+    """Print gains; a table says each with its interval in one cell, and the method below."""
+    if output != "table":
+        print_rows(COLUMNS, [[*asdict(gain).values(), verdict(gain)] for gain in gains], output)
+        return
+    metric = gains[0].metric
+    columns = ["model", "workload", "strategy", "temperature", "precision", "machine", "items", "direct"]
+    columns += [metric, "gain", "95 % interval", "p_value", "verdict"]
+    rows = [_row(gain) for gain in gains]
+    print_fitting(columns, rows, "table", say_equal=True, expendable=_EXPENDABLE)
+    for method in dict.fromkeys(gain.method for gain in gains):
+        print_text(f"Paired by item; {_METHODS[method]}.")
+
+
+def verdict(gain: Gain) -> str:
+    """Return what the data show, in words."""
+    if gain.low is None or gain.high is None:
+        return "too few items"
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "no difference shown"
+
+
+def _row(gain: Gain) -> list[Any]:
+    p_value = None if gain.p_value is None else f"{gain.p_value:.3f}" if gain.p_value >= 0.001 else "< 0.001"
+    return [
+        gain.model,
+        gain.workload,
+        gain.strategy,
+        gain.temperature,
+        gain.precision,
+        gain.machine,
+        gain.items,
+        _figure(gain.baseline),
+        _figure(gain.value),
+        _signed(gain.gain),
+        None if gain.low is None or gain.high is None else f"{_signed(gain.low)} to {_signed(gain.high)}",
+        p_value,
+        verdict(gain),
+    ]
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _signed(value: float) -> str:
+    # Not `-0.000`.
+    return f"{value if abs(value) >= 0.0005 else 0.0:+.3f}" if abs(value) < 1 else f"{value:+.4g}"
