@@ -1,15 +1,17 @@
 """What a sweep would do, printed before it is submitted: its axes, its jobs, and how long they will take."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.spec import JobSpec
-from db.estimates import Estimate
 from report.cells import shown
 from report.jobs import print_specs
 from report.printing import print_rows, print_text
+
+if TYPE_CHECKING:  # the database costs a quarter of a second, and there may be none to ask
+    from db.estimates import Estimate
 
 #: jobs that are shown without --verbose
 _JOBS_SHOWN = 12
@@ -20,7 +22,7 @@ _ALWAYS = ("model", "workload")
 
 
 def print_plan(
-    specs: Sequence[JobSpec], summary: str, estimate: Estimate | None, *, with_every_job: bool = False
+    specs: Sequence[JobSpec], summary: str, estimate: "Estimate | None", *, with_every_job: bool = False
 ) -> None:
     """Print the axes, the first jobs or all of them, and on standard error the summary and the estimate."""
     print_rows(["axis", "values", "n"], _axes(specs), "table")
@@ -49,7 +51,7 @@ def _text(value: Any) -> str:
     return shown(value, "") if not hasattr(value, "model_dump_json") else str(value.model_dump_json())
 
 
-def _time(estimate: Estimate | None, jobs: int) -> str:
+def _time(estimate: "Estimate | None", jobs: int) -> str:
     if estimate is None or not estimate.known:
         return "How long it will take is not known yet: no such job was measured before."
     text = f"It will take about {duration_in_words(estimate.seconds)} on one machine, going by earlier runs"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import InputError
 from bench.results import Figures
@@ -28,32 +28,50 @@ from worker.protocol import HarnessTask, Order, Progress
 _ENVIRONMENT = {"DISABLE_MULTIPROC": "1"}
 
 
-def measure_harness(
-    adapter: TextAdapter,
-    order: Order,
-    device: Device,
-    report: Report,
-    clock: Clock = time.perf_counter,
-    *,
-    home: Path | None = None,
-    allow_code: bool = False,
-) -> Outcome:
-    """Run a task of lm-eval on a loaded model, over the first `items` documents of each of its tasks.
+class Prepared(NamedTuple):
+    """A task that can be measured without the network."""
+
+    #: worker.harness_tasks.Loaded
+    task: Any
+    #: the folder of a user's own task
+    folder: Path | None
+
+
+def prepare_harness(order: Order, report: Report, *, home: Path, allow_code: bool = False) -> Prepared:
+    """Load the task that an order names, with its data, which is fetched on first use. Takes no device.
 
     Own task files hold templates and functions that run here as code: without `allow_code` they are refused. They are
-    kept under `home`, where one is given. Raises InputError where lm-eval, the task or its data is not there.
+    kept under `home`. Raises InputError where lm-eval, the task or its data is not there.
     """
     task = order.harness
     if task is None:
         raise InputError(f"the job of workload {order.spec.workload!r} names no task of lm-eval")
     _check_installed()
     _check_allowed(order, task, allow_code)
-    report(Progress(phase="loading"))
+    report(Progress(phase="fetching"))
     with _quiet(), _environment():
-        from worker.harness_tasks import unpacked
+        from worker.harness_tasks import kept, load
 
-        with unpacked(task, home) as folder, device.watch() as fallbacks:
-            outcome = _measured(adapter, order, task, device, report, clock, folder)
+        folder = kept(task, home)
+        with _inside(folder):
+            return Prepared(load(task, folder), folder)
+
+
+def measure_harness(
+    adapter: TextAdapter,
+    order: Order,
+    prepared: Prepared,
+    device: Device,
+    report: Report,
+    clock: Clock = time.perf_counter,
+) -> Outcome:
+    """Run a task of lm-eval on a loaded model, over the first `items` documents of each of its tasks.
+
+    Raises InputError where the task can't be run.
+    """
+    report(Progress(phase="warming up"))
+    with _quiet(), _environment(), _inside(prepared.folder), device.watch() as fallbacks:
+        outcome = _measured(adapter, order, prepared.task, device, report, clock)
     return outcome._replace(fallbacks=tuple(fallbacks))
 
 
@@ -72,20 +90,8 @@ def _check_allowed(order: Order, task: HarnessTask, allow_code: bool) -> None:
         )
 
 
-def _measured(
-    adapter: TextAdapter,
-    order: Order,
-    task: HarnessTask,
-    device: Device,
-    report: Report,
-    clock: Clock,
-    folder: Path | None,
-) -> Outcome:
+def _measured(adapter: TextAdapter, order: Order, loaded: Any, device: Device, report: Report, clock: Clock) -> Outcome:
     from worker.harness_model import TimedModel, own_settings
-    from worker.harness_tasks import load
-
-    loaded = load(task, folder)
-    report(Progress(phase="warming up"))
 
     def told(done: int, total: int) -> None:
         report(Progress(phase="measuring", done=done, total=total))
@@ -171,6 +177,13 @@ def _uncurious(evaluator: Any) -> Iterator[None]:
         yield
     finally:
         vars(evaluator).update(before)
+
+
+@contextlib.contextmanager
+def _inside(folder: Path | None) -> Iterator[None]:
+    """Be in the folder of a user's own task, whose files are named from there."""
+    with contextlib.chdir(folder) if folder is not None else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager

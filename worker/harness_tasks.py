@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -50,34 +48,12 @@ def load(task: HarnessTask, folder: Path | None) -> Loaded:
     return Loaded(name, manager, [group] if group is not None else list(tasks.values()), tuple(tasks))
 
 
-@contextmanager
-def unpacked(task: HarnessTask, home: Path | None) -> Iterator[Path | None]:
-    """Give the folder of a user's own task while being in it, as its data files are named from there; else None.
+def kept(task: HarnessTask, home: Path) -> Path | None:
+    """Return the folder under `home` that holds the files of a user's own task; None for one of lm-eval's.
 
-    It is kept in the cache under `home`, since the data that lm-eval prepares from it is kept by its path.
+    It stays, by its content, since the data that lm-eval prepares from it is kept by its path.
     """
-    if task.files is None:
-        yield None
-        return
-    if home is not None:
-        folder = _kept(task.files, home / "cache" / "tasks")
-        with _inside(folder):
-            yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="benchbeat-task-") as temporary:
-        folder = _written(task.files, Path(temporary).resolve())
-        with _inside(folder):
-            yield folder
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+    return None if task.files is None else _kept(task.files, home / "cache" / "tasks")
 
 
 def _kept(files: Mapping[str, str], parent: Path) -> Path:

@@ -45,6 +45,7 @@ class Outcome(NamedTuple):
 
     figures: Figures
     samples: tuple[Sample, ...]
+    #: those of a quality workload are judged afterwards
     answers: tuple[Answer, ...] = ()
     #: the settings of generation, None for a speed workload
     decoding: Decoding | None = None

@@ -1,19 +1,17 @@
-"""Measuring quality: every item asked in batches, its answer scored; speed comes from the totals."""
+"""Measuring quality: every item asked in batches; speed comes from the totals, what the answers are worth later."""
 
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bench.errors import InputError
-from bench.results import Answer, Sample
+from bench.results import Answer, Figures, Sample
 from bench.spec import JobSpec
 from worker.adapters.text import Generated
 from worker.device import Device
-from worker.judging import Judge
 from worker.measure import Adapter, Clock, Outcome, Report
 from worker.protocol import Order, Progress, Prompt
 from worker.sampling import Decoding, generation_seed
-from worker.summary import breakdowns, quality_figures
 
 
 class _Question(NamedTuple):
@@ -31,7 +29,8 @@ def measure_quality(
 ) -> Outcome:
     """Ask every item as often as the job says, in batches, once; answers come in the order of the items.
 
-    Raises InputError where the order has no items.
+    They are not judged, and of the figures only the first call's is there: `worker.judging` does the rest. Raises
+    InputError where the order has no items.
     """
     if not order.prompts:
         raise InputError(f"the job has no items of workload {order.spec.workload!r} to ask")
@@ -39,7 +38,7 @@ def measure_quality(
     # The longest first: a batch then holds prompts of like length, and memory that is too small shows at once.
     questions = sorted(_questions(adapter, order), key=lambda question: -len(question.ids))
     report(Progress(phase="warming up", total=len(questions)))
-    asker, judge = _Asker(adapter, spec, device, clock), Judge.of(order)
+    asker = _Asker(adapter, spec, device, clock)
     with device.watch() as fallbacks:
         first_call = asker.ask(questions[-1:], decoding._replace(max_new_tokens=1))[1]
     answers: dict[int, Answer] = {}
@@ -48,17 +47,14 @@ def measure_quality(
         generated, seconds = asker.ask(batch, decoding)
         samples.append(_call_sample(len(samples), batch, generated, seconds))
         for question, one in zip(batch, generated, strict=True):
-            answers[question.place] = judge.answer(question.prompt.item, question.sample, one)
+            answers[question.place] = _answer(question, one)
         report(_quality_progress(samples, len(answers), len(questions)))
-    ordered = tuple(answers[place] for place in sorted(answers))
     return Outcome(
-        quality_figures(order, samples, ordered, first_call),
+        Figures(iterations=1, first_call_seconds=first_call),
         tuple(samples),
-        ordered,
+        tuple(answers[place] for place in sorted(answers)),
         decoding,
         tuple(fallbacks),
-        breakdowns=breakdowns([prompt.item for prompt in order.prompts], ordered),
-        libraries=judge.libraries(ordered),
     )
 
 
@@ -93,6 +89,20 @@ class _Asker(NamedTuple):
         generated = self.adapter.generate_batch([q.ids for q in batch], decoding, seeds, self.spec.cache)
         self.device.synchronize()
         return generated, self.clock() - started
+
+
+def _answer(question: _Question, generated: Generated) -> Answer:
+    return Answer(
+        item_id=question.prompt.item.id,
+        sample=question.sample,
+        text=generated.text,
+        extracted=None,
+        score=None,
+        prompt_tokens=generated.prompt_tokens,
+        new_tokens=generated.new_tokens,
+        finish=generated.finish,
+        thinking_tokens=generated.thinking_tokens,
+    )
 
 
 def _call_sample(iteration: int, batch: Sequence[_Question], generated: Sequence[Generated], seconds: float) -> Sample:

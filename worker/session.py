@@ -7,6 +7,7 @@ process at once, also in the middle of a measurement.
 
 import argparse
 import gc
+import logging
 import os
 import platform
 import sys
@@ -35,11 +36,13 @@ from worker.causes import first_line
 from worker.device import Device, is_out_of_memory, pick
 from worker.device_lock import held
 from worker.facts import os_build, source_state
-from worker.harness import measure_harness
+from worker.harness import Prepared, measure_harness, prepare_harness
+from worker.judging import judged
 from worker.measure import Outcome
 from worker.memory import ProcessMemory
 from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
 from worker.quality import measure_quality
+from worker.reader import Reader
 from worker.speed import measure_speed
 from worker.weights import Weights
 
@@ -85,6 +88,7 @@ class Session:
         self._loaded: Loaded | None = None
         self._checked = device.name == "cpu"
         self._memory = ProcessMemory()
+        self._reader = Reader()
         self._environment = _environment(device)
 
     def run(self, order: Order) -> None:
@@ -105,6 +109,7 @@ class Session:
         report = _Throttled(self._emit)
         # Fetching is no use of the device: others may measure meanwhile.
         found = self._find(order.model, report)
+        task = self._prepare(order, report)
         waiting = Progress(phase="waiting for the device")
         with held(self._device.lock_key, self._lock_dir, on_wait=lambda: report(waiting)) as waited:
             self._emit(Locked(waited_seconds=waited))
@@ -112,8 +117,11 @@ class Session:
             self._check()
             load_seconds = self._load(order, found, report)
             self._position += 1
-            outcome, memory = self._measure(order, report)
+            outcome, memory = self._measure(order, task, report)
             finished_at = time.time()
+        # The device is others' again, and the peak of memory is read: judging is no part of what was measured.
+        if order.prompts:
+            outcome = judged(order, outcome, self._reader.read)
         assert self._loaded is not None
         return Measurement(
             resolved=self._resolved(order, found.revision, outcome),
@@ -144,6 +152,12 @@ class Session:
             models_dir=self._models_dir,
             on_progress=lambda done, total: report(Progress(phase="fetching", done=done, total=total)),
         )
+
+    def _prepare(self, order: Order, report: "_Throttled") -> Prepared | None:
+        """Return the foreign harness's task with its data, where the job is one of it."""
+        if order.harness is None:
+            return None
+        return prepare_harness(order, report, home=self._home, allow_code=self._allow_task_code)
 
     def _check(self) -> None:
         """See once that an accelerator computes what the CPU computes."""
@@ -184,14 +198,16 @@ class Session:
         gc.collect()
         self._device.empty_cache()
 
-    def _measure(self, order: Order, report: "_Throttled") -> tuple[Outcome, dict[str, int | None]]:
+    def _measure(
+        self, order: Order, task: Prepared | None, report: "_Throttled"
+    ) -> tuple[Outcome, dict[str, int | None]]:
         """Measure on the loaded model; return the outcome, and the peaks of memory meanwhile."""
         assert self._loaded is not None
         adapter = self._loaded.adapter
         self._device.reset_peak()
         self._memory.reset()
         try:
-            outcome = self._outcome(adapter, order, report)
+            outcome = self._outcome(adapter, order, task, report)
             return outcome, {
                 "peak_device_memory_bytes": self._device.peak_bytes(),
                 "peak_process_memory_bytes": self._memory.peak_bytes(),
@@ -199,11 +215,9 @@ class Session:
         finally:
             self._memory.close()
 
-    def _outcome(self, adapter: TextAdapter, order: Order, report: "_Throttled") -> Outcome:
-        if order.harness is not None:
-            return measure_harness(
-                adapter, order, self._device, report, home=self._home, allow_code=self._allow_task_code
-            )
+    def _outcome(self, adapter: TextAdapter, order: Order, task: Prepared | None, report: "_Throttled") -> Outcome:
+        if task is not None:
+            return measure_harness(adapter, order, task, self._device, report)
         if order.spec.is_speed:
             return measure_speed(adapter, order.spec, self._device, report)
         return measure_quality(adapter, order, self._device, report)
@@ -330,12 +344,13 @@ def parse_order(line: bytes) -> Order | Failed:
 
 
 def _quiet() -> None:
-    """Keep the libraries' progress bars and advice out of the log."""
+    """Keep the libraries' progress bars, retries and advice out of the log."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

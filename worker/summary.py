@@ -20,7 +20,7 @@ _GROUPS: dict[str, Callable[[Item], str | None]] = {
 
 
 def quality_figures(
-    order: Order, samples: Sequence[Sample], answers: Sequence[Answer], first_call_seconds: float
+    order: Order, samples: Sequence[Sample], answers: Sequence[Answer], first_call_seconds: float | None
 ) -> Figures:
     """Summarise a pass by its totals: its batches are of different work, so their medians say nothing."""
     seconds = fsum(sample.latency_seconds for sample in samples)

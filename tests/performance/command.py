@@ -12,6 +12,8 @@ import click
 from bench.errors import suggest
 from db.settings import load_settings
 from tests.performance import table
+from tests.performance.answers import batching_row, scoring_row
+from tests.performance.asking import history_row, large_dry_run_row
 from tests.performance.claiming import claim_rows
 from tests.performance.decoding import decode_rows
 from tests.performance.memory import memory_rows
@@ -28,6 +30,8 @@ ROWS: dict[str, Measure] = {
     "help": help_row,
     "status": status_row,
     "dry-run": dry_run_row,
+    "dry-run-large": large_dry_run_row,
+    "history": history_row,
     "memory": memory_rows,
     "submit-sqlite": partial(submit_rows, kind="sqlite"),
     "submit-postgresql": partial(submit_rows, kind="postgresql"),
@@ -37,6 +41,8 @@ ROWS: dict[str, Measure] = {
     "second-job": second_job_rows,
     "overhead": overhead_rows,
     "decode": decode_rows,
+    "scoring": scoring_row,
+    "batching": batching_row,
 }
 
 

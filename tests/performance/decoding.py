@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from bench.spec import JobSpec, StopRule
-from tests.performance.results import NotSlower, RatioAtMost, Result, alternate
+from tests.performance.results import A, NotSlower, RatioAtMost, Result, alternate
 from tests.performance.world import World, without_progress_bars
 
 
@@ -22,7 +22,7 @@ class _Reading(NamedTuple):
 def decode_rows(world: World) -> Iterator[Result]:
     """The protocol, and the bare loop beside itself, which shows how much this machine can tell."""
     without_progress_bars()
-    ours, bare = _locked(_Protocol(world), world), _locked(_Bare(world), world)
+    ours, bare = locked(_Protocol(world), world), locked(_Bare(world), world)
     pairs = alternate(ours, bare, world.sizes.generations)
     noise = alternate(bare, bare, world.sizes.generations, warm_up=0)
     tokens = world.sizes.tokens
@@ -35,11 +35,11 @@ def decode_rows(world: World) -> Iterator[Result]:
         yield _result("noise", f"a bare loop, {field} time a token", field, noise, "the same loop", None)
 
 
-def _locked(measure: Callable[[], _Reading], world: World) -> Callable[[], _Reading]:
+def locked(measure: Callable[[], A], world: World) -> Callable[[], A]:
     """Return a function that holds the machine's lock while it measures, as a session does."""
     from worker.device_lock import held
 
-    def once() -> _Reading:
+    def once() -> A:
         with held("machine", world.lock_dir):
             return measure()
 

@@ -58,10 +58,11 @@ def _measured(world: World, row: str, what: str, command: list[str], goal_second
 
 
 def _timed(world: World, command: list[str]) -> Callable[[], float]:
-    return partial(_wall_seconds, world, command)
+    return partial(wall_seconds, world, command)
 
 
-def _wall_seconds(world: World, command: list[str]) -> float:
+def wall_seconds(world: World, command: list[str]) -> float:
+    """Run a command to its end; return the seconds."""
     started = time.perf_counter()
     subprocess.run(
         command,

@@ -48,10 +48,22 @@ class Sizes:
     generations: int = 12
     #: jobs run by a runner
     jobs: int = 8
+    #: items asked in batches and one by one
+    questions: int = 32
 
 
 QUICK = Sizes(
-    commands=2, seeds=5, submissions=2, queued=400, claims=4, services=1, sessions=1, tokens=8, generations=2, jobs=2
+    commands=2,
+    seeds=5,
+    submissions=2,
+    queued=400,
+    claims=4,
+    services=1,
+    sessions=1,
+    tokens=8,
+    generations=2,
+    jobs=2,
+    questions=4,
 )
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.worker import harness_folder, tiny
 from tests.worker.fakes import FakeDevice
 from worker.adapters.text import TextAdapter
 from worker.device import pick
-from worker.harness import measure_harness
+from worker.harness import measure_harness, prepare_harness
 from worker.measure import Outcome
 from worker.protocol import Event, Finished, HarnessTask, Order, Progress
 from worker.session import Session
@@ -76,8 +77,13 @@ def adapter(path: Path) -> TextAdapter:
 
 
 def measure(model: TextAdapter, task: HarnessTask, told: list[Progress] | None = None, **fields: Any) -> Outcome:
-    report = [] if told is None else told
-    return measure_harness(model, order(task, **fields), FakeDevice(), report.append, allow_code=True)
+    with TemporaryDirectory() as home:
+        return measure_in(Path(home), model, order(task, **fields), [] if told is None else told)
+
+
+def measure_in(home: Path, model: TextAdapter, given: Order, told: list[Progress]) -> Outcome:
+    prepared = prepare_harness(given, told.append, home=home, allow_code=True)
+    return measure_harness(model, given, prepared, FakeDevice(), told.append)
 
 
 @pytest.mark.parametrize("name", ["opinionated", "base"])
@@ -133,7 +139,7 @@ def test_answers_have_their_scores_and_lengths(models: dict[str, Path], folder: 
     assert outcome.figures.items == 2 * LIMIT
     assert outcome.libraries is not None
     assert set(outcome.libraries) == {"lm_eval"}
-    assert [each.phase for each in told[:2]] == ["loading", "warming up"]
+    assert [each.phase for each in told[:2]] == ["fetching", "warming up"]
     # three likelihoods a question, and one text
     assert (told[-1].done, told[-1].total) == (4 * LIMIT, 4 * LIMIT)
     assert sum(each.latency_seconds for each in outcome.samples) == pytest.approx(
@@ -166,8 +172,7 @@ def test_nothing_is_printed(models: dict[str, Path], folder: Path, capfd: pytest
 def test_files_are_kept_by_their_content(models: dict[str, Path], folder: Path, tmp_path: Path) -> None:
     model, task, here = adapter(models["base"]), own(folder, "colours"), Path.cwd()
     for _ in range(2):
-        told = order(task, items=1)
-        measure_harness(model, told, FakeDevice(), lambda progress: None, home=tmp_path, allow_code=True)
+        measure_in(tmp_path, model, order(task, items=1), [])
     (kept,) = (tmp_path / "cache" / "tasks").iterdir()
     assert (kept / "data" / "shown.jsonl").read_bytes() == (folder / "data" / "shown.jsonl").read_bytes()
     assert Path.cwd() == here
@@ -195,10 +200,10 @@ def fails(model: TextAdapter, task: HarnessTask) -> str:
     return str(caught.value)
 
 
-def test_own_files_are_refused_unless_they_are_allowed(models: dict[str, Path], folder: Path) -> None:
+def test_own_files_are_refused_unless_they_are_allowed(folder: Path, tmp_path: Path) -> None:
     told = order(own(folder, "colours"))
     with pytest.raises(InputError, match="allow_task_code = true"):
-        measure_harness(adapter(models["base"]), told, FakeDevice(), lambda progress: None)
+        prepare_harness(told, lambda progress: None, home=tmp_path)
 
 
 def test_only_sqlite_or_the_machine_s_owner_allows_them(tmp_path: Path) -> None:

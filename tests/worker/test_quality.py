@@ -1,15 +1,19 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from bench.catalog import ModelEntry
 from bench.errors import InputError
+from bench.results import Figures
 from bench.spec import JobSpec
 from bench.workloads import Item
 from tests.worker.fakes import FakeAdapter, FakeClock, FakeDevice
+from worker.judging import judged
 from worker.measure import Outcome
 from worker.protocol import Order, Progress, Prompt
 from worker.quality import measure_quality
+from worker.reader import Passage
 from worker.sampling import Decoding, generation_seed
 
 #: the fake model answers with the number of words of the question
@@ -41,7 +45,12 @@ def measure(
 ) -> Outcome:
     adapter = adapter or FakeAdapter(FakeClock())
     report = told.append if told is not None else lambda progress: None
-    return measure_quality(adapter, given, device or FakeDevice(), report, adapter.clock)
+    return judged(given, measure_quality(adapter, given, device or FakeDevice(), report, adapter.clock), unread)
+
+
+def unread(passages: Sequence[Passage]) -> list[None]:
+    """Take every answer for too short to be read."""
+    return [None] * len(passages)
 
 
 def test_answers_come_in_the_order_of_the_items_with_their_scores() -> None:
@@ -52,6 +61,14 @@ def test_answers_come_in_the_order_of_the_items_with_their_scores() -> None:
     assert [answer.prompt_tokens for answer in answers] == [3, 1, 5, 2]
     assert answers[0].text == "Answer: 3"
     assert (answers[0].new_tokens, answers[0].finish) == (3, "stop")
+
+
+def test_nothing_is_judged_while_it_is_measured() -> None:
+    adapter = FakeAdapter(FakeClock())
+    outcome = measure_quality(adapter, order(), FakeDevice(), lambda progress: None, adapter.clock)
+    assert {(answer.score, answer.extracted, answer.readability) for answer in outcome.answers} == {(None, None, None)}
+    assert outcome.figures == Figures(iterations=1, first_call_seconds=outcome.figures.first_call_seconds)
+    assert (outcome.breakdowns, outcome.libraries) == ((), None)
 
 
 def test_the_longest_prompts_go_first_and_like_goes_with_like() -> None:

@@ -27,6 +27,8 @@ from tests.worker.fakes import FakeDevice
 from worker import adapters, weights
 from worker import session as module
 from worker.device_lock import held
+from worker.harness import Prepared
+from worker.judging import judged
 from worker.measure import Outcome
 from worker.protocol import Event, Failed, Finished, HarnessTask, Locked, Order, Progress, Prompt
 from worker.session import Session, parse_order, read_orders, writer
@@ -418,6 +420,30 @@ def test_fetching_does_not_hold_the_device(tmp_path: Path, qwen: ModelEntry, mon
     assert free == [True]
 
 
+def test_answers_are_judged_when_everything_is_measured(
+    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[Event] = []
+    judged_at: list[float] = []
+    session = _session(tmp_path, emitted)
+
+    def look(order: Order, outcome: Outcome, read: Any) -> Outcome:
+        assert _is_free(tmp_path)
+        assert session._memory._sampler is None
+        bytearray(64 * 2**20)  # what judging takes is no part of the peak
+        judged_at.append(time.time())
+        return judged(order, outcome, read)
+
+    monkeypatch.setattr(module, "judged", look)
+    for job_id in (1, 2):
+        session.run(quality(qwen, {"one?": "1", "two?": "2"}, job_id))
+    session.run(speed(qwen, job_id=3))
+    finished = [event.measurement for event in emitted if isinstance(event, Finished)]
+    assert [one.finished_at < at for one, at in zip(finished, judged_at, strict=False)] == [True, True]
+    assert [one.figures.accuracy is None for one in finished] == [False, False, True]
+    assert len(judged_at) == 2
+
+
 def test_a_loaded_model_from_the_hub_is_not_looked_up_again(
     tmp_path: Path, tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,11 +547,19 @@ def test_a_task_of_a_foreign_harness_goes_to_it_with_what_the_settings_allow(
 ) -> None:
     metric = Metric(task="mine", name="acc", filter="none", value=0.5, stderr=0.1)
     asked: list[tuple[str, Any]] = []
+    free: list[bool] = []
 
-    def measure(adapter: Any, order: Order, device: Any, report: Any, **options: Any) -> Outcome:
+    def prepare(order: Order, report: Any, **options: Any) -> Prepared:
         asked.append((str(order.harness and order.harness.name), options))
+        free.append(_is_free(tmp_path))
+        return Prepared("prepared", None)
+
+    def measure(adapter: Any, order: Order, prepared: Prepared, device: Any, report: Any) -> Outcome:
+        asked.append(("measured", prepared.task))
+        free.append(_is_free(tmp_path))
         return Outcome(Figures(iterations=1, accuracy=0.5), (), metrics=(metric,), libraries={"lm_eval": "0.4"})
 
+    monkeypatch.setattr(module, "prepare_harness", prepare)
     monkeypatch.setattr(module, "measure_harness", measure)
     emitted: list[Event] = []
     session = Session(FakeDevice(), emitted.append, home=tmp_path, lock_dir=tmp_path, allow_task_code=True)
@@ -533,7 +567,8 @@ def test_a_task_of_a_foreign_harness_goes_to_it_with_what_the_settings_allow(
     session.run(Order(job_id=1, attempt=1, spec=spec, model=qwen, harness=HarnessTask(name="mine")))
     last = emitted[-1]
     assert isinstance(last, Finished)
-    assert asked == [("mine", {"home": tmp_path, "allow_code": True})]
+    assert asked == [("mine", {"home": tmp_path, "allow_code": True}), ("measured", "prepared")]
+    assert free == [True, False], "its data is fetched while others may measure"
     assert last.measurement.metrics == (metric,)
     assert last.measurement.environment.libraries == {"lm_eval": "0.4"}
     assert (last.measurement.figures.accuracy, last.measurement.resolved.chat_template) == (0.5, None)
