@@ -6,14 +6,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from bench.faults import MACHINE_ID, MACHINE_ID_IN_WORDS
+
 Precision = Literal["float32", "float16", "bfloat16", "int8", "int4"]
 Attention = Literal["sdpa", "eager"]
 Device = Literal["any", "cpu", "cuda", "mps"]
 Isolation = Literal["session", "process"]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
-
-MACHINE_ID = r"^[A-Za-z0-9_-]{1,64}$"
-MACHINE_ID_IN_WORDS = "1 to 64 letters, digits, _ or -"
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 

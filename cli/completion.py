@@ -51,6 +51,17 @@ def one_of(words: Iterable[str]) -> _Complete:
     return complete
 
 
+def columns_of(view: str) -> _Complete:
+    """Return the completion of a comma-separated list of a view's columns."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        from db.columns import KINDS
+
+        return _in_list(KINDS[view], incomplete)
+
+    return complete
+
+
 def _in_list(words: Iterable[str], incomplete: str) -> list[str]:
     """Return the words that continue the last one of a list such as `facts,ari`."""
     before, comma, last = incomplete.rpartition(",")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.completion import names_of, one_of
+from cli.completion import columns_of, names_of, one_of
 from cli.context import State
 from cli.options import COUNT, ID, output_option
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _LIST = "V[,V]"
+_COLUMNS = columns_of("history")
 _METRICS = ("accuracy", "readability", "consistency", "quality")
 
 
@@ -35,10 +36,17 @@ def _filter(name: str, help_text: str, **attributes: Any) -> Callable[[_Command]
 @click.option("--label", multiple=True, metavar="K=V", help="Runs of batches with this label.")
 @click.option("--since", metavar="TIME", help="Begun since 7d, yesterday, monday, 2026-05-01.")
 @click.option("--until", metavar="TIME", help="Begun until then, that day included.")
-@click.option("--columns", metavar="C[,C]", help="These columns, or `all`, instead of the usual ones.")
-@click.option("--sort", metavar="C[,C]", help="Sort by these; -C for the largest first.")
-@click.option("--group-by", metavar="C[,C]", help="Medians of the runs that agree in these.")
-@click.option("--best-by", metavar="METRIC", help="The best run of each model and workload, by accuracy, say.")
+@click.option(
+    "--columns", metavar="C[,C]", help="These columns, or `all`, instead of the usual ones.", shell_complete=_COLUMNS
+)
+@click.option("--sort", metavar="C[,C]", help="Sort by these; -C for the largest first.", shell_complete=_COLUMNS)
+@click.option("--group-by", metavar="C[,C]", help="Medians of the runs that agree in these.", shell_complete=_COLUMNS)
+@click.option(
+    "--best-by",
+    metavar="METRIC",
+    help="The best run of each model and workload, by accuracy, say.",
+    shell_complete=_COLUMNS,
+)
 @click.option(
     "--gain",
     is_flag=False,

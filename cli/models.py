@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import click
 
@@ -55,9 +56,22 @@ def show_model(state: State, name: str, output: str) -> None:
     from report.printing import print_rows
 
     entry = state.library.model(name)
-    facts = {key: value for key, value in entry.model_dump().items() if value not in (None, "")}
+    facts = {key: value for key, value in entry.model_dump().items() if value not in (None, "", {})}
     facts["memory_gib"] = ", ".join(f"{precision} {gib:g}" for precision, gib in entry.memory_gib.items())
+    if entry.settings:
+        facts["settings"] = "; ".join(
+            f"{name}: {_in_words(preset.model_dump())}" for name, preset in entry.settings.items()
+        )
+    facts = {key: value for key, value in facts.items() if value != ""}
     print_rows(["field", "value"], [[key, str(value)] for key, value in facts.items()], output)
+
+
+def _in_words(preset: dict[str, Any]) -> str:
+    """Return a preset on one line: what it sets, then what it sets for a strategy."""
+    by_strategy = preset.pop("strategy", {})
+    parts = [", ".join(f"{name} {value}" for name, value in preset.items() if value is not None)]
+    parts += [f"with {strategy} {_in_words(dict(settings))}" for strategy, settings in by_strategy.items()]
+    return ", ".join(part for part in parts if part)
 
 
 @models.command("fetch", short_help="Bring weights to this machine.")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import InputError
+from bench.errors import InputError, suggest
 from bench.library import builtin_library
 from bench.scoring import SCORERS
 from bench.toml import Lines, read_toml
@@ -26,6 +26,8 @@ def validated(file: Path, score: str | None) -> list[Validated]:
         if score is None:
             known = ", ".join(sorted(SCORERS))
             raise InputError(f"is needed to check JSON lines: how are the answers scored? ({known})", where="--score")
+        if score not in SCORERS:
+            raise InputError(f"unknown scorer {score!r}{suggest(score, SCORERS)}", where="--score")
         return [_check(file, file.stem, "text", score)]
     if score is not None:
         raise InputError("goes without a TOML file, which names the scorer itself", where="--score")

@@ -170,7 +170,9 @@ def _print_items(workload: "Workload", output: str) -> None:
     if not any(item.language for item in workload.items):
         columns.remove("language")
         rows = [[*row[:2], *row[3:]] for row in rows]
-    print_fitting(columns, rows, output, say_equal=True)
+    print_fitting(
+        columns, rows, output, say_equal=True, expendable=[name for name in ("language", "level") if name in columns]
+    )
 
 
 def _expected(item: "Item") -> str:

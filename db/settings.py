@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from bench.catalog import fault
 from bench.errors import InputError, suggest
-from bench.spec import MACHINE_ID, MACHINE_ID_IN_WORDS
+from bench.faults import MACHINE_ID, MACHINE_ID_IN_WORDS, fault
 from bench.toml import Lines, read_toml
 
 PREFIX = "BENCHBEAT_"

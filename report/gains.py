@@ -11,8 +11,8 @@ from report.printing import print_fitting, print_rows, print_text
 COLUMNS = (*Gain.__dataclass_fields__, "verdict")
 
 _METHODS = {
-    "newcombe": "Newcombe's interval of paired proportions, p of McNemar's exact test",
-    "bootstrap": "percentile interval of 2,000 bootstrap resamples of the items",
+    "newcombe": "Scores of 0 and 1: Newcombe's interval, p of McNemar's exact test",
+    "bootstrap": "Other scores: percentile interval of 2,000 bootstrap resamples",
 }
 
 _EXPENDABLE = ("precision", "machine", "p_value", "temperature", "items")
@@ -29,7 +29,7 @@ def print_gains(gains: Sequence[Gain], output: str) -> None:
     rows = [_row(gain) for gain in gains]
     print_fitting(columns, rows, "table", say_equal=True, expendable=_EXPENDABLE)
     for method in dict.fromkeys(gain.method for gain in gains):
-        print_text(f"Paired by item; {_METHODS[method]}.")
+        print_text(f"Paired by item. {_METHODS[method]}.")
 
 
 def verdict(gain: Gain) -> str:

@@ -35,7 +35,8 @@ def print_fitting(
         print_text("In every row: " + ", ".join(f"{name} {value}" for name, value in table.same.items()))
     print_rows(table.columns, table.rows, output)
     if table.left_out:
-        print_text(f"Left out for want of room: {', '.join(table.left_out)} (-o md shows them)")
+        shown = "it" if len(table.left_out) == 1 else "them"
+        print_text(f"Left out for want of room: {', '.join(table.left_out)} (-o md shows {shown})")
 
 
 def print_text(text: str, *, err: bool = False) -> None:

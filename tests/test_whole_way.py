@@ -146,7 +146,7 @@ def test_batches_on_two_models_take_turns_without_reloading(it: Stack, models: d
     assert waited.returncode == 0, waited.stderr
     second = max(it.batches())
     assert second != first
-    assert "[8/8]" in waited.stdout
+    assert "[8/8]" in waited.stderr
     it.wait_ended(first)
     runs = [*it.runs(first), *it.runs(second)]
     for batch_id in (first, second):

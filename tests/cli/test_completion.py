@@ -30,6 +30,14 @@ def completed(words: str) -> list[str]:
         ("benchbeat submit --precision bf", ["bfloat16"]),
         ("benchbeat models show smol", ["smollm2-135m"]),
         ("benchbeat --no", ["--no-color"]),
+        ("benchbeat history --sort accuracy,read", ["accuracy,readability"]),
+        ("benchbeat history --best-by decode", ["decode_tokens_per_second"]),
+        ("benchbeat history --gain cons", ["consistency"]),
+        ("benchbeat history --precision float", ["float32", "float16"]),
+        ("benchbeat export brea", ["breakdowns"]),
+        ("benchbeat workloads show multi", ["multilingual"]),
+        ("benchbeat strategies show role", ["role_play"]),
+        ("benchbeat rerun --any", ["--anywhere"]),
     ],
 )
 def test_commands_and_names_are_completed(home: Path, words: str, offered: list[str]) -> None:

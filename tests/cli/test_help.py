@@ -8,6 +8,9 @@ import pytest
 
 from cli.root import COMMANDS, benchbeat
 
+# As a real call has them: a command keeps the names that it first hears of.
+_HELP = ["-h", "--help"]
+
 
 def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield a command and those in it."""
@@ -36,9 +39,9 @@ def words(line: str) -> list[str]:
     return found[1:end]
 
 
-def parse(command: click.Command, name: str, arguments: list[str]) -> None:
+def parse(command: click.Command, name: str, arguments: list[str], parent: click.Context | None = None) -> None:
     """Parse arguments as the command would, and those of the command in it, running nothing."""
-    context = command.make_context(name, list(arguments), resilient_parsing=False)
+    context = command.make_context(name, list(arguments), parent=parent)
     with context:
         if isinstance(command, click.Group):
             rest = [*context._protected_args, *context.args]
@@ -46,7 +49,7 @@ def parse(command: click.Command, name: str, arguments: list[str]) -> None:
                 inner_name, inner, left = command.resolve_command(context, rest)
                 assert inner is not None
                 assert inner_name is not None
-                parse(inner, inner_name, left)
+                parse(inner, inner_name, left, context)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -71,7 +74,7 @@ def test_a_wrong_example_would_be_found(line: str) -> None:
 @pytest.mark.parametrize("width", [80, 100])
 def test_help_fits(name: str, width: int) -> None:
     # Of a wider terminal help takes 100 columns.
-    context = click.Context(EVERY[name], info_name=name, terminal_width=width)
+    context = click.Context(EVERY[name], info_name=name, terminal_width=width, help_option_names=_HELP)
     lines = EVERY[name].get_help(context).splitlines()
     assert max(map(len, lines)) <= width
     # An option so long that its words begin on the next line pushes everything to the right.
@@ -81,6 +84,6 @@ def test_help_fits(name: str, width: int) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_each_on_one_line(name: str) -> None:
-    with click.Context(benchbeat, info_name="benchbeat", terminal_width=80) as context:
+    with click.Context(benchbeat, info_name="benchbeat", terminal_width=80, help_option_names=_HELP) as context:
         lines = benchbeat.get_help(context).splitlines()
     assert f"  {name:<12}{COMMANDS[name][2]}" in lines

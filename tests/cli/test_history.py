@@ -127,7 +127,7 @@ def test_gains_are_shown_with_their_interval_and_the_method(benchbeat: Command, 
     assert first.split()[:3] == ["smollm2-135m", "arithmetic", "chain_of_thought"]
     assert first.endswith("0.333   0.500     +0.167  -0.222 to +0.485  1.000    no difference shown")
     assert second.split()[2] == "few_shot"
-    assert method == "Paired by item; Newcombe's interval of paired proportions, p of McNemar's exact test."
+    assert method == "Paired by item. Scores of 0 and 1: Newcombe's interval, p of McNemar's exact test."
 
 
 def test_gains_for_programs(benchbeat: Command, nights: Database) -> None:

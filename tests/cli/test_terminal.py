@@ -52,6 +52,12 @@ def read(descriptor: int) -> str:
         (80, ("history",)),
         (200, ("history",)),
         (80, ("models", "list")),
+        (80, ("workloads", "list")),
+        (80, ("workloads", "show", "multilingual")),
+        (80, ("strategies", "list")),
+        (80, ("models", "show", "deepseek-r1-distill-qwen-1.5b")),
+        (80, ("history", "--best-by", "accuracy")),
+        (80, ("history", "--group-by", "model,strategy,temperature")),
         (80, ("submit", "--model", "smollm2-135m", "--workload", "facts,speed", "--seed", "1,2", "--dry-run")),
     ],
     ids=str,
@@ -64,3 +70,25 @@ def test_a_terminal_is_not_overrun(
     assert lines
     assert max(map(len, lines)) <= width
     assert not any("each row is a block" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("history",),
+        ("history", "--gain"),
+        ("history", "--gain", "readability"),
+        ("history", "--best-by", "accuracy"),
+        ("history", "--group-by", "model,strategy"),
+        ("status",),
+    ],
+    ids=str,
+)
+def test_three_nights_fit_into_a_terminal(
+    benchbeat: Command, nights: Database, width: int, arguments: tuple[str, ...]
+) -> None:
+    lines = in_terminal(width, *arguments)
+    assert max(map(len, lines)) <= width
+    assert not any("each row is a block" in line for line in lines)
+    assert "qwen2.5-1.5b" in "".join(lines) or arguments == ("status",)

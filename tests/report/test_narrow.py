@@ -74,7 +74,7 @@ def test_a_terminal_is_told_what_is_equal_and_what_is_left_out(terminal: Callabl
     print_fitting(COLUMNS, ROWS, "table", say_equal=True, expendable=["latency_seconds", "accuracy"])
     assert out.lines[0] == "In every row: device cpu"
     assert out.lines[1].split() == ["model", "accuracy"]
-    assert " ".join(out.lines[-3:]) == "Left out for want of room: latency_seconds (-o md shows them)"
+    assert " ".join(out.lines[-3:]) == "Left out for want of room: latency_seconds (-o md shows it)"
 
 
 def test_a_pipe_gets_every_column(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

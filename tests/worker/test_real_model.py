@@ -25,7 +25,7 @@ def test_smollm2_answers_paris_through_the_queue(tmp_path: Path, model_home: Pat
         words = [word for pair in options.items() for word in pair]
         done = it.call("run", "--model", "smollm2-135m", *words, "--max-new-tokens", "16", timeout_seconds=300)
         assert done.returncode == 0, done.stdout + done.stderr + it.log("home/logs/worker")
-        assert "[2/2] " in done.stdout
+        assert "[2/2] " in done.stderr
         assert it.processes() == []
         it.assert_nothing_lost(1)
         answers = _asked(it.call("sql", "-o", "json", "select strategy, text from answers where item_id = 'facts-001'"))
