@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from db.gains import Gain
+from report.narrow import without_one_machine
 from report.printing import print_fitting, print_rows, print_text
 
 #: columns for programs
@@ -17,6 +18,9 @@ _METHODS = {
 
 _EXPENDABLE = ("precision", "machine", "p_value", "temperature", "items")
 
+#: so many comparisons mislead by their number
+_MANY = 10
+
 
 def print_gains(gains: Sequence[Gain], output: str) -> None:
     """Print gains; a table says each with its interval in one cell, and the method below."""
@@ -27,9 +31,13 @@ def print_gains(gains: Sequence[Gain], output: str) -> None:
     columns = ["model", "workload", "strategy", "temperature", "precision", "machine", "items", "direct"]
     columns += [metric, "gain", "95 % interval", "p_value", "verdict"]
     rows = [_row(gain) for gain in gains]
+    columns, rows = without_one_machine(columns, rows)
     print_fitting(columns, rows, "table", say_equal=True, expendable=_EXPENDABLE)
     for method in dict.fromkeys(gain.method for gain in gains):
         print_text(f"Paired by item. {_METHODS[method]}.")
+    if len(gains) >= _MANY:
+        chance = round(len(gains) * 0.05)
+        print_text(f"Of {len(gains)} intervals of 95 %, about {chance} leave zero out by chance alone.")
 
 
 def verdict(gain: Gain) -> str:

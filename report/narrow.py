@@ -58,3 +58,12 @@ def narrow(
             kept.remove(number)
             left_out.append(name)
     return Narrowed([columns[n] for n in kept], [[row[n] for n in kept] for row in rows], same, left_out)
+
+
+def without_one_machine(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[Sequence[Any]]]:
+    """Return a table without its machine where there is but one: the long id tells nothing apart."""
+    names = list(columns)
+    if "machine" not in names or len({row[names.index("machine")] for row in rows}) > 1:
+        return names, list(rows)
+    place = names.index("machine")
+    return names[:place] + names[place + 1 :], [[*row[:place], *row[place + 1 :]] for row in rows]

@@ -28,6 +28,16 @@ def _stop_everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_means_something() -> Iterator[None]:
+    """Give children the usual SIGINT: a shell that starts tests in the background has them ignore it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give an empty BENCHBEAT_HOME, with the environment's other settings removed; stop its embedded Redis."""

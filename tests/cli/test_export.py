@@ -241,7 +241,10 @@ def test_a_killed_export_leaves_no_half_file(
     with subprocess.Popen(command_line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until(lambda: any(Path().glob("x.csv.*.partial")), description="the file is being written")
         os.kill(process.pid, number)
-        process.communicate(timeout=30)
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == code
     assert not Path("x.csv").exists()
     if number != signal.SIGKILL:

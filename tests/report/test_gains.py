@@ -60,6 +60,20 @@ def test_a_table_has_the_interval_in_one_cell_and_the_method_below(capsys: pytes
     assert bootstrap == "Paired by item. Other scores: percentile interval of 2,000 bootstrap resamples."
 
 
+def test_the_machine_is_named_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+    print_gains([GAIN], "table")
+    assert "machine" not in capsys.readouterr().out
+    print_gains([GAIN, replace(GAIN, machine="attic")], "table")
+    assert "attic" in capsys.readouterr().out
+
+
+def test_many_comparisons_are_not_taken_at_their_word(capsys: pytest.CaptureFixture[str]) -> None:
+    print_gains([GAIN] * 9, "table")
+    assert "chance" not in capsys.readouterr().out
+    print_gains([GAIN] * 64, "table")
+    assert "Of 64 intervals of 95 %, about 3 leave zero out by chance alone." in capsys.readouterr().out
+
+
 def test_points_of_readability_have_four_digits(capsys: pytest.CaptureFixture[str]) -> None:
     points = replace(GAIN, metric="readability", baseline=41.234, value=60.0, gain=18.766, low=-1.5, high=30.25)
     print_gains([points], "table")
