@@ -30,7 +30,9 @@ def _filter(name: str, help_text: str, **attributes: Any) -> Callable[[_Command]
 @_filter("strategy", "Runs with these strategies.", shell_complete=names_of("strategies"))
 @_filter("machine", "Runs of these machines.")
 @_filter("device", "Runs on these kinds of device.", shell_complete=one_of(("cpu", "cuda", "mps")))
-@_filter("precision", "Runs in these precisions.", shell_complete=one_of(("float32", "float16", "bfloat16")))
+@_filter(
+    "precision", "Runs in these precisions.", shell_complete=one_of(("float32", "float16", "bfloat16", "int8", "int4"))
+)
 @_filter("series", "Runs of these series.")
 @click.option("--where", multiple=True, metavar="CONDITION", help="Runs with, say, accuracy>=0.5 or precision~float.")
 @click.option("--label", multiple=True, metavar="K=V", help="Runs of batches with this label.")

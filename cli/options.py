@@ -31,7 +31,7 @@ _AXES = {
     "seed": "Seed of sampling.",
     "prompt-tokens": "Length of the prompt (speed).",
     "new-tokens": "Length of the answer (speed).",
-    "precision": "float32, float16, bfloat16.",
+    "precision": "float32, float16, bfloat16, int8, int4.",
     "attention": "sdpa or eager.",
     "compile": "true compiles the model.",
     "cache": "dynamic or static cache of keys and values.",
@@ -45,7 +45,7 @@ _AXES = {
 
 #: words that an axis may have, for a shell to complete
 _WORDS = {
-    "precision": ("float32", "float16", "bfloat16"),
+    "precision": ("float32", "float16", "bfloat16", "int8", "int4"),
     "attention": ("sdpa", "eager"),
     "compile": ("true", "false"),
     "cache": ("dynamic", "static"),

@@ -31,8 +31,8 @@ def print_gains(gains: Sequence[Gain], output: str) -> None:
     columns = ["model", "workload", "strategy", "temperature", "precision", "machine", "items", "direct"]
     columns += [metric, "gain", "95 % interval", "p_value", "verdict"]
     rows = [_row(gain) for gain in gains]
-    columns, rows = without_one_machine(columns, rows)
-    print_fitting(columns, rows, "table", say_equal=True, expendable=_EXPENDABLE)
+    columns, shown = without_one_machine(columns, rows)
+    print_fitting(columns, shown, "table", say_equal=True, expendable=_EXPENDABLE)
     for method in dict.fromkeys(gain.method for gain in gains):
         print_text(f"Paired by item. {_METHODS[method]}.")
     if len(gains) >= _MANY:

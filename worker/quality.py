@@ -7,6 +7,7 @@ from typing import NamedTuple
 from bench.errors import InputError
 from bench.results import Answer, Figures, Sample
 from bench.spec import JobSpec
+from bench.workloads import Item
 from worker.adapters.text import Generated
 from worker.device import Device
 from worker.measure import Adapter, Clock, Outcome, Report
@@ -47,7 +48,7 @@ def measure_quality(
         generated, seconds = asker.ask(batch, decoding)
         samples.append(_call_sample(len(samples), batch, generated, seconds))
         for question, one in zip(batch, generated, strict=True):
-            answers[question.place] = _answer(question, one)
+            answers[question.place] = unjudged(question.prompt.item, question.sample, one)
         report(_quality_progress(samples, len(answers), len(questions)))
     return Outcome(
         Figures(iterations=1, first_call_seconds=first_call),
@@ -91,10 +92,11 @@ class _Asker(NamedTuple):
         return generated, self.clock() - started
 
 
-def _answer(question: _Question, generated: Generated) -> Answer:
+def unjudged(item: Item, sample: int, generated: Generated) -> Answer:
+    """Return the `sample`-th answer to an item, without a score."""
     return Answer(
-        item_id=question.prompt.item.id,
-        sample=question.sample,
+        item_id=item.id,
+        sample=sample,
         text=generated.text,
         extracted=None,
         score=None,

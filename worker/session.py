@@ -233,6 +233,7 @@ class Session:
             device=self._device.name,
             device_name=self._device.device_name(),
             revision=revision,
+            quantiser=self._loaded.adapter.quantiser,
             strategy_hash=order.strategy_hash,
             **settings,
         )

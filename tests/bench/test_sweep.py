@@ -200,7 +200,6 @@ LINES = {
     "machine = 'my mac'": "machine: must be 1 to 64 letters, digits, _ or - (it is 'my mac')",
     "seed = 4294967296": "seed: must be less than 2147483648 (it is 4294967296)",
     "precision = 'fp16'": "precision: must be 'float32', 'float16', 'bfloat16', 'int8' or 'int4' (it is 'fp16')",
-    "precision = ['float32', 'int4']": "precision: 'smollm2-135m' has no int4; it has float32, float16, bfloat16",
     "stop = { target = 2 }": "stop: target: must be less than 1 (it is 2)",
     "stop = { tarket = 0.1 }": "stop: tarket: unknown key; did you mean 'target'?",
     "stop = 5": "stop: must be a table such as { key = value } (it is 5)",
@@ -211,6 +210,11 @@ LINES = {
     "exclude = { model = 'x' }": "exclude: must be a list of tables such as { strategy = 'direct' }",
     "exclude = [{}]": "exclude: must be a list of tables such as { strategy = 'direct' }",
 }
+
+NO_INT4 = (
+    "[[sweep]]\nmodel = 'm'\nworkload = 'facts'\nprecision = ['float32', 'int4']\n"
+    "[models.m]\ntask = 'text'\nsource = 'hub:a/b'\nmemory_gib = { float32 = 1.0 }\n"
+)
 
 TEXTS = {
     SMALL.replace("135m", "135"): ":2: model: unknown model 'smollm2-135'; did you mean 'smollm2-135m'?",
@@ -236,6 +240,7 @@ TEXTS = {
     "sweep = []\n": ": holds no [[sweep]] block, which names at least model and workload",
     SMALL.replace("[[sweep]]", "[sweep]"): ":1: sweep: write [[sweep]], in double brackets, above the axes",
     "models = 3\n" + SMALL: ":1: models: must be tables [models.NAME]",
+    NO_INT4: ":4: precision: 'm' has no int4; it has float32",
     SMALL + "[models]\nmine = 3\n": ":5: [models.mine] source: must be a table of fields",
 }
 

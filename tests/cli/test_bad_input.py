@@ -23,7 +23,11 @@ OPTIONS = {
     (*SMALL, "--items", "1000"): "--items: 'facts' has 132 items, not 1000",
     (*SMALL, "--max-new-tokens", "0"): "--max-new-tokens: must be at least 1 (it is '0')",
     (*SMALL, "--compile", "maybe"): "--compile: must be true or false (it is 'maybe')",
-    (*SMALL, "--precision", "int4"): "--precision: 'smollm2-135m' has no int4; it has float32, float16, bfloat16",
+    (
+        *SMALL,
+        "--precision",
+        "int3",
+    ): "--precision: must be 'float32', 'float16', 'bfloat16', 'int8' or 'int4' (it is 'int3')",
     (*SMALL, "--device", "gpu"): "--device: must be 'any', 'cpu', 'cuda' or 'mps' (it is 'gpu')",
     (*SMALL, "--priority", "2000"): "--priority: must be a whole number from -1000 to 1000 (it is 2000)",
     (*SMALL, "--name", "a\nb"): "--name: must be a text of 1 to 200 characters on one line",

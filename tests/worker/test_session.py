@@ -283,9 +283,19 @@ def test_failures_have_a_kind_and_a_sentence_and_the_session_lives_on(child: Chi
     assert "there are no weights at /nowhere/at/all" in missing.message
     empty = child.fail(quality(qwen, {}))
     assert (empty.kind, empty.details) == ("input", "")
-    unsupported = child.fail(speed(qwen, precision="int4"))
-    assert (unsupported.kind, unsupported.details) == ("model", "")
     assert child.measure(speed(qwen)).figures.iterations == 6
+
+
+def test_packed_weights_are_measured_and_named(child: Child, qwen: ModelEntry) -> None:
+    found = [child.measure(speed(qwen, precision=each)) for each in ("float32", "bfloat16", "int8", "int4")]
+    quantisers = [each.resolved.quantiser for each in found]
+    assert quantisers == [None, None, "benchbeat int8 g64 v1", "benchbeat int4 g64 v1"]
+    sizes = [each.figures.weights_bytes or 0 for each in found]
+    # Of so small a model the embedding, which stays in float32, is the most.
+    assert sizes[0] > sizes[2] > sizes[3] > 0
+    answers = child.measure(quality(qwen, {"facts-001": "What is a class?"}, precision="int4"))
+    assert answers.resolved.quantiser == quantisers[-1]
+    assert len(answers.answers) == 1
 
 
 def test_a_path_outside_models_dir_is_never_opened(tmp_path: Path, qwen: ModelEntry) -> None:

@@ -269,12 +269,6 @@ def test_compiling_wraps_the_forward_pass(tiny_qwen: Path, monkeypatch: pytest.M
     assert model.generate_batch([[1, 2]], Decoding(max_new_tokens=3), [0])[0].new_tokens == 3
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_a_precision_that_can_t_be_done_names_those_that_can(tiny_qwen: Path, precision: Precision) -> None:
-    with pytest.raises(ModelError, match=f"can't be run in {precision} by this version; it can in float32, float16"):
-        adapter(tiny_qwen, precision)
-
-
 def test_another_task_is_refused(tiny_qwen: Path) -> None:
     with pytest.raises(ModelError, match="a vision model can't be run by this version"):
         load("vision", tiny_qwen, Loading("float32", "sdpa", False), CpuDevice())

@@ -14,6 +14,7 @@ from bench.spec import Attention, Precision
 from worker.causes import first_line
 from worker.conversation import Conversation, Message
 from worker.device import Device, is_out_of_memory
+from worker.quantise import compute_dtype, is_packed, packing, quantiser_of
 from worker.sampling import Decoding, samplers
 from worker.thinking import Thoughts, is_unanswered
 
@@ -59,6 +60,8 @@ class TextAdapter:
         self.weights_bytes = _bytes_of(model)
         #: bytes of weights that one step of decoding reads
         self.bytes_per_step = self.weights_bytes - _unread_bytes(model)
+        #: what packed the weights, with its version; None where they are not packed
+        self.quantiser = quantiser_of(model)
 
     @classmethod
     def load(
@@ -76,20 +79,18 @@ class TextAdapter:
         `chat_template` (Jinja) takes the place of the one that the tokenizer brings.
         Raises ModelError where the folder holds no model that can be loaded so; what memory says passes through.
         """
-        if precision not in _DTYPES:
-            raise ModelError(
-                f"a text model can't be run in {precision} by this version; it can in {', '.join(_DTYPES)}"
-            )
+        packed = packing(precision) if is_packed(precision) else None
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
             model, report = AutoModelForCausalLM.from_pretrained(
                 path,
-                dtype=_DTYPES[precision],
+                dtype=_DTYPES[precision] if packed is None else compute_dtype(device.name),
                 attn_implementation=attention,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
                 **({} if device.name == "cpu" else {"device_map": {"": device.torch_device}}),
+                **({} if packed is None else {"quantization_config": packed}),
             )
         except Exception as error:
             if is_out_of_memory(error):
