@@ -76,6 +76,10 @@ _NUMBER = re.compile(
 _SCALES = {"hundred": 100, "dozen": 12, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
+#: a number that is said not to be the answer
+_NEGATED = re.compile(r"\bnot\s+(?:equal\s+to\s+)?[-+$€£¥]{0,2}\d[\d.,]*(?<=\d)", re.IGNORECASE)
+
+
 def _plain(text: str) -> str:
     """Return a text with digits, signs, separators and powers of ten as a number in ASCII has them."""
     if "10" in text:
@@ -89,6 +93,8 @@ def _plain(text: str) -> str:
         text = _TYPESET_CHARACTER.sub(lambda c: _TYPESET[c[0]], _GROUP_SPACE.sub("", text))
     if "^" in text:
         text = _POWER.sub(" ", text)
+    if "not " in text:
+        text = _NEGATED.sub(" ", text)
     if "inus" in text or "egative" in text:
         text = _NEGATIVE.sub(lambda found: re.sub(r"(?i)\b(?:minus|negative)\s+", "-", found[0]), text)
     return _GROUPED.sub(_ungrouped, text)

@@ -14,7 +14,7 @@ from bench.choices import read_letter
 from bench.errors import InputError, suggest
 from bench.numbers import expected_number, is_number, read_number, shown_number
 from bench.reading import Part, after_thoughts, answer_section, judged, without_latex
-from bench.words import begins_word, normal, occurs, plural
+from bench.words import begins_word, letter_stands, normal, occurs, plural
 
 __all__ = [
     "SCORERS",
@@ -154,8 +154,14 @@ def _judge_number(part: Part, answers: tuple[str, ...]) -> Score:
 
 def _judge_contains(part: Part, answers: tuple[str, ...]) -> Score:
     words = normal(part.text)
-    found = next((answer for answer in answers if occurs(normal(answer), words)), None)
+    found = next((answer for answer in answers if _contained(answer, part.text, words)), None)
     return Score(found, float(found is not None))
+
+
+def _contained(answer: str, text: str, words: str) -> bool:
+    if len(answer) == 1 and answer.isascii() and answer.isalpha():
+        return letter_stands(answer, text)
+    return occurs(normal(answer), words)
 
 
 def _judge_exact(part: Part, answers: tuple[str, ...]) -> Score:
@@ -244,6 +250,8 @@ def _fault_of_choice(answer: str) -> str | None:
 
 
 def _fault_of_regex(answer: str) -> str | None:
+    if not answer.strip():
+        return "an empty expression is found in every text"
     fault = expressions.fault_of(answer)
     return f"{answer!r} is no regular expression: {fault}" if fault else None
 

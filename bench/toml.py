@@ -26,6 +26,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise InputError(f"can't be read: {error.strerror}", where=str(file)) from None
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        raise InputError("is nested too deeply to be read", where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(str(error), file, text) from None
 

@@ -19,6 +19,9 @@ _WORD = re.compile(
     rf"|(?<![^\W_])-(?=\d){_SPACED}(?:\.(?=\d){_SPACED})*"
     rf"|[{UNSPACED}]+"
 )
+#: what a contraction or a possessive ends with, which is no word: "it's", "I'd", "Shakespeare's"; "don't" is one word
+_CONTRACTED = re.compile(r"(?<=[^\W\d_])['’](?:s|m|d|ll|re|ve)(?![^\W_])")
+_NOT = re.compile(r"(?<=n)['’](?=t(?![^\W_]))")
 _STARTS_UNSPACED = re.compile(rf"[{UNSPACED}]")
 _ENDS_UNSPACED = re.compile(rf"[{UNSPACED}]\Z")
 
@@ -30,6 +33,8 @@ def normal(text: str) -> str:
     """
     text = without_latex(text)
     text = text.lower() if text.isascii() else without_accents(_THOUSANDS_SPACE.sub("", _DASH.sub("-", text)))
+    if "'" in text or "’" in text:
+        text = _NOT.sub("", _CONTRACTED.sub("", text))
     if "," in text:
         text = _THOUSANDS.sub("", text)
     return " ".join(_WORD.findall(text))
@@ -46,6 +51,18 @@ def occurs(words: str, text: str) -> bool:
     before = "" if _STARTS_UNSPACED.match(words) else " "
     after = "" if _ENDS_UNSPACED.search(words) else " "
     return bool(words) and f"{before}{words}{after}" in f" {text} "
+
+
+def letter_stands(letter: str, text: str) -> bool:
+    """Whether a text names a letter: as a capital by itself, or as a small one in marks or at the end.
+
+    "A" and "I" before a small word are the article and the pronoun.
+    """
+    capital, small = letter.upper(), letter.lower()
+    word = r"(?!\s+[a-z])" if capital in "AI" else ""
+    alone = rf"(?<![\w'’-]){capital}(?![\w'’-]){word}"
+    marked = rf"[\"'“‘*(_`]{small}[\"'”’*)_`]|(?<![\w'’-]){small}\W*\Z"
+    return re.search(f"{alone}|{marked}", text) is not None
 
 
 def begins_word(words: str, text: str) -> bool:

@@ -1,6 +1,7 @@
 """`history`: what was measured, the best of it, and what strategies gain."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -77,7 +78,7 @@ def history(state: State, /, gain: str | None, output: str, **asked: Any) -> int
     """
     query = _query(asked)
     if gain is not None:
-        return _print_gains(state, query, gain, output)
+        return _print_gains(state, replace(query, limit=asked["limit"]), gain, output)
     return print_history(state, query, output)
 
 
@@ -130,14 +131,12 @@ def _query(asked: dict[str, Any]) -> "Query":
 
 
 def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
-    from dataclasses import replace
-
     from bench.errors import InputError
     from db.gains import gains
     from report.gains import COLUMNS, print_gains
 
-    if query.group_by or query.best_by or query.columns:
-        raise InputError("goes without --group-by, --best-by and --columns", where="--gain")
+    if query.group_by or query.best_by or query.columns or query.sort:
+        raise InputError("goes without --group-by, --best-by, --columns and --sort", where="--gain")
     with state.database.read() as connection:
         # A limit is of gains, not of the runs that they stand on.
         found = gains(connection, replace(query, limit=None), metric)
@@ -145,7 +144,8 @@ def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
         if output != "table":
             _nothing(state, output, list(COLUMNS))
         else:
-            state.say("no strategy was measured beside `direct` on the same items yet")
+            again = " asked more than once" if metric == "consistency" else ""
+            state.say(f"no strategy was measured beside `direct` on the same items{again} yet")
         return 4
     print_gains(found[: query.limit], output)
     return 0

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
+from bench.harness import PREFIX
 from bench.spec import JobSpec
 from bench.statistics import median
 from db.tables import item, run, workload
@@ -116,7 +117,8 @@ def _kinds(shape: _Shape, device: str) -> Iterator[_Key]:
     yield (2, device, model, name, strategy, precision)
     yield (3, device, model, name, precision)
     yield (4, device, model, name)
-    yield (5, device, model, is_speed)
+    if not name.startswith(PREFIX):  # a harness's tasks have nothing in common
+        yield (5, device, model, is_speed)
 
 
 def _runs(connection: Connection) -> Sequence[Row[Any]]:

@@ -16,8 +16,10 @@ _METHODS = {
     "bootstrap": "Other scores: percentile interval of 2,000 bootstrap resamples",
 }
 
-_EXPENDABLE = ("precision", "machine", "p_value", "temperature", "items")
+_EXPENDABLE = ("precision", "machine", "p_value", "direct", "temperature")
 
+#: with fewer items the bootstrap's interval is too narrow
+_ENOUGH = 20
 #: so many comparisons mislead by their number
 _MANY = 10
 
@@ -41,12 +43,12 @@ def print_gains(gains: Sequence[Gain], output: str) -> None:
 
 
 def verdict(gain: Gain) -> str:
-    """Return what the data show, in words."""
-    if gain.low is None or gain.high is None:
+    """Return what the data show, in words: a difference only where interval and p agree and there are enough items."""
+    if gain.low is None or gain.high is None or (gain.method == "bootstrap" and gain.items < _ENOUGH):
         return "too few items"
-    if gain.low > 0:
-        return "better"
-    return "worse" if gain.high < 0 else "no difference shown"
+    if gain.low <= 0 <= gain.high or (gain.p_value is not None and gain.p_value > 0.05):
+        return "no difference shown"
+    return "better" if gain.low > 0 else "worse"
 
 
 def _row(gain: Gain) -> list[Any]:

@@ -10,7 +10,7 @@ _LOOKED_AT = 200
 _PROSE = 40
 _PROSE_WIDTH = 24
 #: texts are broken after these; a piece longer than the width is cut anywhere
-_PIECE = re.compile(r"[^\s_\-/,;]*[\s_\-/,;]?")
+_PIECE = re.compile(r"(?:(?<!\w)-(?=\d)|[^\s_\-/,;])*[\s_\-/,;]?")
 _LONGEST_PIECE = 16
 #: what is left of a header that is cut in the middle of a word
 _CUT_WIDTH = 6

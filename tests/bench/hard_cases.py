@@ -263,7 +263,35 @@ PATTERNS = [
     ("number", "a" * 60 + "b", "42", None, 0.0, r"(a|aa)+$"),
 ]
 
+#: contractions, letters, what an answer is not, and options that are only said over
+SAID = [
+    ("contains", "I don't know.", "T", None, 0.0),
+    ("contains", "I’m not sure.", "M", None, 0.0),
+    ("contains", "It's hard to say.", "S", None, 0.0),
+    ("contains", "I'd say X.", "D", None, 0.0),
+    ("contains", "A is not a letter.", "A", None, 0.0),
+    ("contains", "The next letter is T because it repeats.", "T", "T", 1.0),
+    ("contains", "It is 't'.", "T", "T", 1.0),
+    ("contains", "t", "T", "T", 1.0),
+    ("contains", "It is Shakespeare's play.", "Shakespeare", "Shakespeare", 1.0),
+    ("contains", "C'est l'eau.", "eau", "eau", 1.0),
+    ("number", "The answer is not 7", "7", None, 0.0),
+    ("number", "The answer is not 7, it is 12.", "12", "12", 1.0),
+    ("choice", "It is B", "B", "B", 1.0),
+    ("choice", "I think B is right", "B", "B", 1.0),
+    ("choice", "Option D is correct", "D", "D", 1.0),
+    ("choice", "I would choose D", "D", "D", 1.0),
+    ("choice", "I am sure: b)", "B", "B", 1.0),
+    ("choice", "Ａ", "A", "A", 1.0),
+    ("choice", "A: A: A: A:", "A", None, 0.0),
+    ("choice", "A, B, C, D", "A", None, 0.0),
+    ("choice", "A or B", "A", None, 0.0),
+    ("choice", "A) Lea B) Max C) Tom D) Ann", "A", None, 0.0),
+    ("choice", "A) Lea", "A", "A", 1.0),
+]
+
 ALL_CASES = [
+    *(Case(*row) for row in SAID),
     *(Case("number", *row) for row in NUMBERS),
     *(Case(*row) for row in [*WORDS, *EXPRESSIONS, *JSON, *KEYWORDS]),
     *(Case(*row) for row in PATTERNS),

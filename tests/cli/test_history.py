@@ -10,6 +10,7 @@ import pytest
 
 from db.columns import KINDS
 from db.engine import Database
+from db.gains import Gain
 from db.history import COLUMNS
 from tests.cli.conftest import Command
 
@@ -133,9 +134,20 @@ def test_gains_are_shown_with_their_interval_and_the_method(benchbeat: Command, 
 def test_gains_for_programs(benchbeat: Command, nights: Database) -> None:
     found = rows(benchbeat, "--gain", "readability", "--model", "smollm2-135m", "--limit", "1")
     assert [(row["strategy"], row["gain"], row["method"], row["verdict"]) for row in found] == [
-        ("chain_of_thought", 20.0, "bootstrap", "better")
+        ("chain_of_thought", 20.0, "bootstrap", "too few items")
     ]
     assert (found[0]["metric"], found[0]["items"], found[0]["p_value"]) == ("readability", 6, None)
+
+
+def test_gains_are_not_cut_at_fifty(benchbeat: Command, nights: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = rows(benchbeat, "--gain")
+    monkeypatch.setattr("db.gains.gains", lambda *_: gains_like(found) * 60)
+    assert len(rows(benchbeat, "--gain")) == 60
+
+
+def gains_like(found: list[dict[str, object]]) -> list[Gain]:
+    """Return the first of the rows as a gain."""
+    return [Gain(**{name: found[0][name] for name in Gain.__dataclass_fields__})]  # type: ignore[arg-type]
 
 
 def test_without_a_strategy_beside_direct_there_is_no_gain(benchbeat: Command, nights: Database) -> None:
@@ -193,8 +205,8 @@ def test_every_view_comes_in_every_format(
         (("--best-by", "acuracy"), "'acuracy' is no figure that can be the best; did you mean 'accuracy'?"),
         (("--best-by", "accuracy", "--group-by", "model"), "--group-by and --best-by can't be asked for at once"),
         (("--gain", "acuracy"), "'acuracy' is nothing that a strategy gains; did you mean 'accuracy'?"),
-        (("--gain", "--best-by", "accuracy"), "--gain: goes without --group-by, --best-by and --columns"),
-        (("--gain", "--group-by", "model"), "--gain: goes without --group-by, --best-by and --columns"),
+        (("--gain", "--best-by", "accuracy"), "--gain: goes without --group-by, --best-by, --columns and --sort"),
+        (("--gain", "--group-by", "model"), "--gain: goes without --group-by, --best-by, --columns and --sort"),
         (("--label", "purpose"), "--label: write it as key=value (it is 'purpose')"),
         (
             ("--label", "2 words=x"),

@@ -33,7 +33,7 @@ def test_a_model_is_shown(benchbeat: Command) -> None:
         row["field"]: row["value"] for row in json.loads(benchbeat("models", "show", "qwen2.5-1.5b", "-o", "json").out)
     }
     assert shown["source"] == "hub:Qwen/Qwen2.5-1.5B-Instruct"
-    assert shown["memory_gib"] == "float32 7.5, float16 4, bfloat16 4"
+    assert shown["memory_gib"] == "float32 7.5, float16 4, bfloat16 4, int8 3.3, int4 2.7"
 
 
 def test_a_workloads_items_are_shown_with_their_answers(benchbeat: Command) -> None:
