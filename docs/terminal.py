@@ -18,6 +18,7 @@ COLUMNS = 112
 
 COMMANDS = (
     "benchbeat history --batch 2",
+    "benchbeat history --gain --batch 2",
     "benchbeat sql \"select strategy, text, score from answers where item_id = 'facts-001' limit 3\"",
     "benchbeat run --model smolm2-135m --workload facts",
 )
