@@ -40,6 +40,10 @@ TOLERANCE = 1e-6
 _EXTRACT_LENGTH = 200
 
 
+#: what is extracted where a strategy's output pattern took too long, so that a bad pattern is not taken for a bad model
+OUT_OF_TIME = "(the output pattern ran out of time)"
+
+
 class Score(NamedTuple):
     """How an answer was judged."""
 
@@ -64,7 +68,10 @@ def score(scorer: str, text: str, answer: str | Iterable[str], pattern: str | No
     answers = (answer,) if isinstance(answer, str) else tuple(answer)
     if name == "none":
         return Score(None, None)
-    part = _part(name, after_thoughts(text), pattern)
+    try:
+        part = _part(name, after_thoughts(text), pattern)
+    except TimeoutError:
+        return Score(OUT_OF_TIME, 0.0)
     if not part.text.strip():
         return Score(None, 0.0)
     extracted, value = _JUDGES[name](part, answers)
@@ -103,6 +110,8 @@ def agreement_key(scorer: str, extracted: str | None, text: str) -> str | None:
     `extracted` is what `score` read from `text`. Alternatives of `contains` are the same answer; of a wrong one, and
     where nothing is scored, the words of the text must be the same.
     """
+    if extracted == OUT_OF_TIME:
+        return None
     if scorer == "contains":
         return "found" if extracted is not None else _words_key(judged(after_thoughts(text)).text)
     if scorer == "none":

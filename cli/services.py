@@ -71,7 +71,8 @@ def up(state: State, device: str | None) -> int:
     from scheduler.broker import broker_url, check_broker
 
     settings = state.settings
-    running = noted(settings.home)
+    # A `run` at work has a worker for its batch alone; the device's lock lets one of them measure at a time.
+    running = [each for each in noted(settings.home) if "--batch" not in each]
     if running:
         raise click.ClickException(f"benchbeat is up already: {'; '.join(running)}. Stop it with `benchbeat down`.")
     state.database  # noqa: B018 - made once here, so that worker and beat do not both try

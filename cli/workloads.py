@@ -73,6 +73,8 @@ def show_workload(state: State, name: str, item: str | None, strategy: str, mode
         if model is not None:
             raise click.UsageError("--model shows the prompt of one item; give --item too")
         _print_items(workload, output)
+        if not workload.items:
+            state.say(f"{workload.name!r} has no items of its own to show: {workload.description}")
         return
     found = _item(workload, item)
     messages = state.library.strategy(strategy, "--strategy").messages(workload, found.prompt)

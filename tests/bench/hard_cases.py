@@ -260,7 +260,7 @@ PATTERNS = [
     ("regex", "id=AB-12;", r"^[A-Z]{2}-\d{2}$", "AB-12", 1.0, r"id=([^;]+)"),
     ("json_schema", "out: [1,2] end [3]", LIST, "[1,2]", 1.0, r"out: (\[.*?\])"),
     ("constraints", "Draft of five words here. OUT: two words", "words 2", "all held", 1.0, r"OUT: (.*)"),
-    ("number", "a" * 60 + "b", "42", None, 0.0, r"(a|aa)+$"),
+    ("number", "a" * 60 + "b", "42", "(the output pattern ran out of time)", 0.0, r"(a|aa)+$"),
 ]
 
 #: contractions, letters, what an answer is not, and options that are only said over

@@ -106,3 +106,9 @@ def test_a_service_that_ended_by_itself_is_forgotten(
     assert process.wait(timeout=30) == 0
     assert (tmp_path / "log").read_text().startswith("benchbeat ")
     assert noted(home) == []
+
+
+def test_up_starts_beside_a_worker_of_one_batch(benchbeat: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.children.noted", lambda home: ["worker --batch 3 (process 1)"])
+    # It goes on to the broker, which the test's home has not got.
+    assert "127.0.0.1:1" in benchbeat("up").err

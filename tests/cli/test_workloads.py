@@ -240,3 +240,10 @@ def test_recommended_settings_are_shown_in_words(benchbeat: Command) -> None:
         "recommended: temperature 0.8, top_p 0.95, with chain_of_thought temperature 0.5"
     )
     assert "None" not in shown["settings"]
+
+
+def test_a_workload_without_items_says_so(benchbeat: Command) -> None:
+    shown = benchbeat("workloads", "show", "speed")
+    assert shown.code == 0
+    assert shown.err.startswith("'speed' has no items of its own to show: Generates new_tokens")
+    assert benchbeat("workloads", "show", "speed", "-o", "json").out == "[]\n"
