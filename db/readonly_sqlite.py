@@ -78,7 +78,11 @@ class SqliteReader:
         answer: Future[_T] = Future()
         self._calls.put((call, answer))
         try:
-            return answer.result(max(self._left_seconds, 0) + GRACE_SECONDS)
+            result = answer.result(max(self._left_seconds, 0) + GRACE_SECONDS)
+            # A single step can't be interrupted, and may end as if there had been time.
+            if time.monotonic() > self._deadline:
+                raise too_slow(self._timeout_seconds)
+            return result
         except TimeoutError:
             raise too_slow(self._timeout_seconds) from None
         except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
