@@ -96,6 +96,8 @@ class ModelEntry(BaseModel):
     task: Task
     #: see `parse_source`
     source: str
+    #: what the model is, where its config.json's model_type can't tell (DeepSeek-OCR has that of DeepSeek-VL2 too)
+    architecture: Literal["deepseek-vl2"] | None = None
     #: expected SHA-256 of the weights' one file, in hex
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
     #: GiB that a run needs on its device, by precision; what is not listed can't be run

@@ -5,16 +5,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.catalog import ModelEntry, builtin_models, fault, own_model, parse_source
+from bench.catalog import ModelEntry, Task, builtin_models, fault, own_model, parse_source
 from bench.errors import InputError, suggest
 from bench.harness import PREFIX, harness_workload
+from bench.memory import estimated_memory
 from bench.strategies import Strategy, builtin_strategies, own_strategy
 from bench.toml import Lines, TablePath, read_toml
-from bench.workloads import Workload, builtin_workloads, read_workload
+from bench.workloads import Summary, Workload, builtin_summary, builtin_workloads, read_workload
 
 _Entry = TypeVar("_Entry")
 
@@ -75,6 +76,12 @@ class Library:
             _check_name(name, where)
             return harness_workload(name, where=where)
         return _named(self.workloads, name, "workload", where)
+
+    def summaries(self) -> Iterator[Summary]:
+        """Yield what a list shows of every workload; the built-in pictures are not drawn for it."""
+        for name in self.workloads:
+            own = ("workloads", name) in self.hidden or name not in builtin_workloads()
+            yield Summary.of(self.workloads[name]) if own else builtin_summary(name)
 
     def strategy(self, name: str, where: str | None = None) -> Strategy:
         """Return the strategy of a name. Raises InputError with near matches."""
@@ -157,7 +164,7 @@ class _Place:
 
 
 def _own_model(name: str, fields: Any, place: _Place) -> ModelEntry:
-    entry = own_model(name, fields, place)
+    entry = own_model(name, _with_memory(fields, place), place)
     source = parse_source(entry.source)
     if source.scheme not in ("file", "gguf"):
         return entry
@@ -172,6 +179,20 @@ def _own_model(name: str, fields: Any, place: _Place) -> ModelEntry:
         if found != entry.sha256:
             raise InputError(f"{path} has the SHA-256 {found}, not {entry.sha256}", where=place("sha256"))
     return entry.model_copy(update={"source": f"{source.scheme}:{path}"})
+
+
+def _with_memory(fields: Any, place: _Place) -> Any:
+    """Return a model's fields with the memory that its files say, where they are here and it does not."""
+    if not isinstance(fields, dict) or "memory_gib" in fields:
+        return fields
+    try:
+        source = parse_source(str(fields.get("source")))
+    except ValueError:
+        return fields
+    if source.scheme not in ("file", "gguf") or fields.get("task") not in get_args(Task):
+        return fields
+    found = estimated_memory(place.path("source", source.location), fields["task"], fields.get("architecture"))
+    return {**fields, "memory_gib": found} if found else fields
 
 
 def _sha256(path: Path) -> str:
@@ -206,8 +227,7 @@ def _own_workload(name: str, fields: Any, place: _Place) -> Workload:
     items = place.path("items", given.items)
     if not items.is_file():
         raise InputError(f"there is no file {items}", where=place("items"))
-    wrong = "score" if given.task == "text" else "task"
-    where = place.lines.line_of(wrong, place.table)
+    where = place.lines.line_of("score" if given.task in get_args(Task) else "task", place.table)
     read = read_workload(items, name=name, task=given.task, score=given.score, where=where)
     options = given.model_dump(include={"max_new_tokens", "description", "prose"}, exclude_unset=True)
     return read.model_copy(update=options) if options else read

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from bench.catalog import ModelEntry, Source, parse_source
 from bench.errors import ModelError
-from worker import hub, wheel
+from worker import hub, wheel, whisper_weights
 from worker.checksums import Checksums, sha256_of
 from worker.files import locked, staged
 
@@ -21,9 +21,9 @@ OnProgress = Callable[[int, int | None], None]
 class Weights(NamedTuple):
     """Weights on this machine."""
 
-    #: the folder that transformers loads, or a GGUF file that is to be converted to one
+    #: the folder that transformers loads, a GGUF file that is to be converted to one, or a checkpoint of openai-whisper
     path: Path
-    kind: Literal["folder", "gguf"]
+    kind: Literal["folder", "gguf", "checkpoint"]
     #: hub commit, or SHA-256 of the file (of a folder: over its files' names and hashes)
     revision: str
 
@@ -59,7 +59,8 @@ def resolve(
             return _from_wheel(entry, source, home, report)
         case "file" | "gguf":
             return _from_path(entry, _inside(Path(source.location), models_dir), home)
-    raise ModelError(f"{entry.name}: weights from {source.scheme}: can't be loaded by this version")
+        case "whisper":
+            return _from_whisper(entry, source, home, report)
 
 
 def resolve_tokenizer(
@@ -104,7 +105,15 @@ def _from_wheel(entry: ModelEntry, source: Source, home: Path, report: OnProgres
                 _expect(entry, sha256_of(draft), name)
         size = target.stat().st_size
         report(size, size)
-        return _file(target, known.of(target))
+        return _file(entry, target, known.of(target))
+
+
+def _from_whisper(entry: ModelEntry, source: Source, home: Path, report: OnProgress) -> Weights:
+    folder = home / "cache" / "models" / "whisper"
+    path, _ = whisper_weights.fetch(source.location, folder=folder, on_progress=report)
+    digest = checksums(home).of(path)
+    _expect(entry, digest, path.name)
+    return Weights(path, "checkpoint", digest)
 
 
 def _inside(path: Path, models_dir: Path | None) -> Path:
@@ -137,11 +146,15 @@ def _from_path(entry: ModelEntry, path: Path, home: Path) -> Weights:
     except OSError as error:
         raise ModelError(f"{entry.name}: {path} can't be read: {error.strerror}") from error
     _expect(entry, digest, str(path))
-    return _file(path, digest)
+    return _file(entry, path, digest)
 
 
-def _file(path: Path, digest: str) -> Weights:
+def _file(entry: ModelEntry, path: Path, digest: str) -> Weights:
     """Return the weights that are one file."""
+    if entry.task == "speech":
+        return Weights(path, "checkpoint", digest)
+    if entry.task == "vision":
+        raise ModelError(f"{path} is one file; a vision model is a folder with its config.json")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{path} is no GGUF file; name the folder of a checkpoint, or a GGUF file")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.errors import UnavailableError
 from bench.pictures.png import write_png
@@ -78,12 +78,15 @@ class Canvas:
 
     def _fill(self, points: Sequence[Point], colour: Colour) -> None:
         """Fill a polygon of fine places: a pixel belongs to it where its middle does."""
-        edges = [
-            _Edge.of(*each) for each in zip(points, (*points[1:], points[0]), strict=True) if each[0][1] != each[1][1]
-        ]
-        for y in range(min(y for _, y in points), max(y for _, y in points)):
-            crossings = sorted(edge.column(y) for edge in edges if edge.top <= y < edge.bottom)
-            for left, right in zip(crossings[::2], crossings[1::2], strict=True):
+        first, last = min(y for _, y in points), max(y for _, y in points)
+        crossings: list[list[int]] = [[] for _ in range(first, last)]
+        for (x0, y0), (x1, y1) in zip(points, (*points[1:], points[0]), strict=True):
+            top = min(y0, y1)
+            for row, column in zip(crossings[top - first :], _columns(x0, y0, x1, y1), strict=False):
+                row.append(column)
+        for y, row in enumerate(crossings, first):
+            row.sort()
+            for left, right in zip(row[::2], row[1::2], strict=True):
                 if left < right:
                     self._draw.rectangle((left, y, right - 1, y), fill=colour)
 
@@ -94,23 +97,12 @@ def _rounded(number: int, over: int) -> int:
     return nearest if number >= 0 else -nearest
 
 
-class _Edge(NamedTuple):
-    """An edge of a polygon that goes down."""
-
-    x: int
-    top: int
-    bottom: int
-    across: int
-
-    @classmethod
-    def of(cls, one: Point, other: Point) -> "_Edge":
-        (x0, y0), (x1, y1) = sorted((one, other), key=lambda point: point[1])
-        return cls(x0, y0, y1, x1 - x0)
-
-    def column(self, y: int) -> int:
-        """Return the first pixel of row `y` whose middle is not left of the edge."""
-        down = self.bottom - self.top
-        return self.x - (down - (2 * (y - self.top) + 1) * self.across) // (2 * down)
+def _columns(x0: int, y0: int, x1: int, y1: int) -> list[int]:
+    """Return the first pixel whose middle is not left of an edge, for each row that it crosses, from the top."""
+    if y0 > y1:
+        x0, y0, x1, y1 = x1, y1, x0, y0
+    across, down = x1 - x0, y1 - y0
+    return [x0 - (down - odd * across) // (2 * down) for odd in range(1, 2 * down, 2)]
 
 
 def around(x: int, y: int, radius: int, degrees: int, squeeze: int = 100) -> Point:

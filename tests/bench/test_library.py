@@ -99,7 +99,9 @@ WRONG_WORKLOADS = {
     ),
     "task = 'text'\nitems = 3\nscore = 'exact'\n": ":3: items: must be a text in quotes (it is 3)",
     "task = 'text'\nitems = 'ok.jsonl'\nscore = 'exakt'\n": ":4: score: unknown scorer 'exakt'; did you mean 'exact'?",
-    "task = 'txt'\nitems = 'ok.jsonl'\nscore = 'exact'\n": ":2: workload 'w': task: unknown task 'txt'; there is text",
+    "task = 'txt'\nitems = 'ok.jsonl'\nscore = 'exact'\n": (
+        ":2: workload 'w': task: unknown task 'txt'; did you mean 'text'?"
+    ),
 }
 
 

@@ -125,5 +125,5 @@ def test_loading_leaves_the_environment_as_it_was(before: str | None, monkeypatc
         monkeypatch.delenv("HF_DEACTIVATE_ASYNC_LOAD", raising=False)
     else:
         monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", before)
-    load(vl2.FOLDER)
+    load(vl2.folder())
     assert os.environ.get("HF_DEACTIVATE_ASYNC_LOAD") == before

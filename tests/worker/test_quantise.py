@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from bench.errors import ModelError
 from bench.spec import Precision
 from tests.worker import tiny
-from worker.adapters import Loading, load
 from worker.adapters.text import TextAdapter
 from worker.device import CpuDevice
 from worker.packed import PackedExperts, PackedLinear, PackedModule
@@ -261,7 +260,7 @@ def _changed(folder: Path, change: Any) -> Path:
 
 
 def _adapter(folder: Path, precision: Precision) -> TextAdapter:
-    return load("text", folder, Loading(precision, "sdpa", False), CpuDevice())
+    return TextAdapter.load(folder, precision, "sdpa", False, CpuDevice())
 
 
 @EACH
@@ -270,7 +269,7 @@ def _adapter(folder: Path, precision: Precision) -> TextAdapter:
     [
         ("experts.3.up_proj", "experts.gate_up_proj needs 8 matrices of a kind, and the checkpoint has 7"),
         ("experts.7.down_proj", "experts.down_proj needs 8 matrices of a kind, and the checkpoint has 7"),
-        ("shared_experts.up_proj", r"are missing \(model.layers.1.mlp.shared_experts.up_proj.weight"),
+        ("shared_experts.up_proj", r"incomplete: 1 are missing \(model.layers.1.mlp.shared_experts.up_proj.weight"),
     ],
 )
 def test_a_missing_matrix_is_never_made_up(tmp_path: Path, precision: Precision, name: str, message: str) -> None:
@@ -316,8 +315,8 @@ def test_a_checkpoint_that_is_quantised_otherwise_is_refused(tmp_path: Path, pre
 @EACH
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_a_text_model_answers_in_it(tiny_llama: Path, precision: Precision, attention: Any) -> None:
-    whole = load("text", tiny_llama, Loading("float32", "sdpa", False), CpuDevice())
-    model = load("text", tiny_llama, Loading(precision, attention, False), CpuDevice())
+    whole = TextAdapter.load(tiny_llama, "float32", "sdpa", False, CpuDevice())
+    model = TextAdapter.load(tiny_llama, precision, attention, False, CpuDevice())
     assert (whole.quantiser, model.quantiser) == (None, f"benchbeat {precision} g64 v1")
     assert model.weights_bytes == _bytes(model.model) < whole.weights_bytes
     # Llama's own table of words is not read in a step, its head is.

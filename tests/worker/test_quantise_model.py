@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional
 
 from bench.spec import Precision
-from worker.adapters import Loading, load
 from worker.adapters.text import TextAdapter
 from worker.device import CpuDevice
 
@@ -36,7 +35,7 @@ def test_smollm2_gets_smaller_and_stays_itself(smollm: Path, words: str) -> None
     base: torch.Tensor | None = None
     precisions: tuple[Precision, ...] = ("float32", "bfloat16", "int8", "int4")
     for precision in precisions:
-        model = load("text", smollm, Loading(precision, "sdpa", False), CpuDevice())
+        model = TextAdapter.load(smollm, precision, "sdpa", False, CpuDevice())
         perplexity, chosen = _read(model, words)
         base = chosen if base is None else base
         sizes.append(model.weights_bytes)

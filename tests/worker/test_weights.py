@@ -20,7 +20,8 @@ GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
 
 
 def entry(source: str, **fields: Any) -> ModelEntry:
-    return ModelEntry(name="m", task="text", source=source, precision="float32", memory_gib={"float32": 1.0}, **fields)
+    fields = {"task": "text", "precision": "float32", "memory_gib": {"float32": 1.0}, **fields}
+    return ModelEntry(name="m", source=source, **fields)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_folder_of_several_weights_files_is_checked_by_the_hash_of_all(models:
         ("gguf:none.gguf", r"there are no weights at"),
         ("file:empty", r"is no checkpoint: it has no config\.json"),
         ("file:notes.txt", r"notes\.txt is no GGUF file"),
-        ("whisper:base", r"weights from whisper: can't be loaded by this version"),
+        ("whisper:bas", r"there is no Whisper of size 'bas'; did you mean 'base'"),
     ],
 )
 def test_what_is_no_model_says_why(models: Path, source: str, message: str) -> None:
@@ -101,6 +102,12 @@ def test_what_is_no_model_says_why(models: Path, source: str, message: str) -> N
     (models / "notes.txt").write_text("GUFF")
     with pytest.raises(ModelError, match=message):
         find(source, models)
+
+
+def test_a_model_that_looks_at_pictures_is_no_one_file(models: Path) -> None:
+    (models / "notes.txt").write_text("GUFF")
+    with pytest.raises(ModelError, match=r"notes\.txt is one file; a vision model is a folder"):
+        find("file:notes.txt", models, task="vision")
 
 
 def test_a_file_that_can_t_be_read_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

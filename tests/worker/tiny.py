@@ -3,11 +3,15 @@
 Their weights are random, so what they write means nothing, but they load, generate and stop as large ones do.
 """
 
+import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Family = Literal["qwen2", "llama"]
+from bench.catalog import ModelEntry, Task
+from bench.spec import Precision
+
+Family = Literal["qwen2", "r1", "llama"]
 
 #: hidden layers, heads and the rest of both families
 _SIZES: dict[str, Any] = {
@@ -22,8 +26,13 @@ _SIZES: dict[str, Any] = {
 }
 _VOCABULARY = 600
 
-_QWEN_SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-_LLAMA_SPECIALS = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+_SPECIALS: dict[Family, tuple[str, ...]] = {
+    "qwen2": ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    "r1": ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>"),
+    "llama": ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+}
+#: tokens of which R1's tokenizer says that they are not special
+_R1_MARKS = ("<｜User｜>", "<｜Assistant｜>", "<think>", "</think>")
 
 QWEN_TEMPLATE = (
     "{%- if messages[0].role != 'system' %}{{ '<|im_start|>system\nYou are helpful.<|im_end|>\n' }}{% endif %}"
@@ -38,29 +47,47 @@ LLAMA_TEMPLATE = (
     "{{- message.content + '<|eot_id|>' }}{%- endfor %}"
     "{%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
+R1_TEMPLATE = (
+    "{{- bos_token }}{%- for message in messages %}{{ '<｜' + message.role.title() + '｜>' + message.content }}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
+)
+TEMPLATES: dict[Family, str] = {"qwen2": QWEN_TEMPLATE, "r1": R1_TEMPLATE, "llama": LLAMA_TEMPLATE}
+_NAMES: dict[Family, dict[str, str]] = {
+    "qwen2": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
+    "r1": {
+        "bos_token": "<｜begin▁of▁sentence｜>",
+        "eos_token": "<｜end▁of▁sentence｜>",
+        "pad_token": "<｜end▁of▁sentence｜>",
+    },
+    # Llama has no pad token.
+    "llama": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
+}
 
 
 def build(folder: Path, family: Family = "qwen2", *, chat_template: bool = True, seed: int = 0) -> Path:
     """Write a checkpoint with its tokenizer into `folder`, and return it."""
     tokenizer(family, chat_template=chat_template).save_pretrained(folder)
+    if family == "r1":
+        # What the hub's file says, though the tokenizer is Qwen's and not Llama's.
+        file = folder / "tokenizer_config.json"
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields |= {"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": True, "add_eos_token": False}
+        file.write_text(json.dumps(fields), encoding="utf-8")
     model(family, seed=seed).save_pretrained(folder)
     return folder
 
 
 def tokenizer(family: Family, *, chat_template: bool = True) -> Any:
-    """Return a byte-level BPE tokenizer; Llama's puts a BOS before a text, Qwen2's does not."""
-    from tokenizers import Tokenizer
+    """Return a byte-level BPE tokenizer; Llama's and R1's put a BOS before a text, Qwen2's does not."""
+    from tokenizers import AddedToken, Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer.from_str(_trained(family))
-    if family == "qwen2":
-        names = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
-    else:
-        # Llama has no pad token.
-        names = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
-    made = PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, **_NAMES[family])
+    if family == "r1":
+        made.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _R1_MARKS])
     if chat_template:
-        made.chat_template = QWEN_TEMPLATE if family == "qwen2" else LLAMA_TEMPLATE
+        made.chat_template = TEMPLATES[family]
     return made
 
 
@@ -69,11 +96,16 @@ def _trained(family: Family) -> str:
     """Return a tokenizer trained on Python's own documentation, as JSON."""
     from pydoc_data.topics import topics
 
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-    specials = _QWEN_SPECIALS if family == "qwen2" else _LLAMA_SPECIALS
+    specials = _SPECIALS[family]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if family == "r1":
+        split = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated")
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=_VOCABULARY,
@@ -82,8 +114,7 @@ def _trained(family: Family) -> str:
         show_progress=False,
     )
     backend.train_from_iterator([topics[name] for name in sorted(topics)[:20]], trainer)
-    if family == "llama":
-        first = specials[0]
+    if first := _NAMES[family].get("bos_token"):
         backend.post_processor = processors.TemplateProcessing(
             single=f"{first} $A", special_tokens=[(first, backend.token_to_id(first))]
         )
@@ -91,7 +122,7 @@ def _trained(family: Family) -> str:
 
 
 def model(family: Family, *, seed: int = 0) -> Any:
-    """Return a model with random weights: Qwen2 with tied embeddings, Llama with a head of its own."""
+    """Return a model with random weights: Qwen2 with tied embeddings, R1's (a Qwen2) and Llama with a head."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -102,6 +133,8 @@ def model(family: Family, *, seed: int = 0) -> Any:
         if family == "qwen2":
             return Qwen2ForCausalLM(Qwen2Config(**fields, tie_word_embeddings=True)).eval()
         fields |= {"bos_token_id": words.bos_token_id, "tie_word_embeddings": False}
+        if family == "r1":
+            return Qwen2ForCausalLM(Qwen2Config(**fields)).eval()
         return LlamaForCausalLM(LlamaConfig(**fields, rms_norm_eps=1e-5)).eval()
 
 
@@ -136,7 +169,7 @@ def _write_words(writer: Any, words: Any) -> None:
     import gguf
 
     ids = sorted(words.get_vocab().items(), key=lambda entry: entry[1])
-    special = set(words.all_special_ids) | {words.convert_tokens_to_ids(name) for name in _LLAMA_SPECIALS}
+    special = set(words.all_special_ids) | {words.convert_tokens_to_ids(name) for name in _SPECIALS["llama"]}
     kinds = [gguf.TokenType.CONTROL if number in special else gguf.TokenType.NORMAL for _, number in ids]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
@@ -183,3 +216,9 @@ def _gguf_values(name: str, tensor: Any, config: Any) -> Any:
         rows, columns = tensor.shape
         tensor = tensor.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
     return tensor.contiguous().numpy()
+
+
+def entry_of(task: Task, source: str = "file:m", **fields: Any) -> ModelEntry:
+    """Return a model's entry of the catalog in every precision."""
+    memory = dict.fromkeys(get_args(Precision), 1.0)
+    return ModelEntry(name="m", task=task, source=source, precision="float32", memory_gib=memory, **fields)

@@ -1,7 +1,7 @@
 """Models that look at pictures: BLIP, which writes captions, and BLIP-2, which answers questions as well."""
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,26 +9,24 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, GenerationConfig
+from transformers import AutoImageProcessor, AutoTokenizer
 
 # Both bring in a second's worth of modules here, which the first load would be timed with otherwise.
 from transformers import Blip2ForConditionalGeneration as Blip2Model
 from transformers import BlipForConditionalGeneration as BlipModel
 
+from bench.causes import first_line
 from bench.errors import InputError, ModelError
 from bench.spec import Attention, Precision
-from worker.adapters.text import Generated
-from worker.causes import first_line
+from worker.adapters.checkpoint import DTYPES, check_keys
+from worker.adapters.compiling import compiled
+from worker.adapters.looking import LookingAdapter
 from worker.conversation import Message
 from worker.device import Device, is_out_of_memory
-from worker.sampling import Decoding, samplers
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+from worker.sampling import Decoding
 
 #: what ends a sentence, so that the text is said to a model instead of being continued by it
 _ENDS = (".", "!", ":")
-#: buffers that older versions of transformers wrote into checkpoints
-_HARMLESS = "position_ids"
 
 
 class Question(NamedTuple):
@@ -40,27 +38,12 @@ class Question(NamedTuple):
     pixels: torch.Tensor
 
 
-class VisionAdapter(ABC):
-    """A loaded model with its tokenizer and its image processor."""
+class VisionAdapter(LookingAdapter):
+    """A loaded BLIP or BLIP-2 with its tokenizer and its image processor."""
 
     #: what config.json must name
     model_type: ClassVar[str]
     architecture: ClassVar[Any]
-
-    def __init__(self, model: Any, tokenizer: Any, processor: Any, device: Device) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self._processor = processor
-        self._device = device
-        #: how attention is computed in fact; BLIP has one way only
-        self.attention = str(model.config._attn_implementation)
-        self._stop_ids = self._found_stop_ids()
-        # Else `generate` fills what our settings leave open from those of the checkpoint.
-        model.generation_config = self._writer.generation_config = GenerationConfig()
-        #: bytes of parameters and buffers on the device, each tensor once
-        self.weights_bytes = _bytes_of(model)
-        #: bytes of weights that one step of decoding reads
-        self.bytes_per_step = _bytes_of(self._writer)
 
     @classmethod
     def load(
@@ -71,10 +54,10 @@ class VisionAdapter(ABC):
         Raises ModelError where the folder holds no model that can be loaded so, or one whose weights are not exactly
         those that the architecture has; what memory says passes through.
         """
-        if precision not in _DTYPES:
+        if precision not in DTYPES:
             raise ModelError(
                 f"a vision model of the BLIP family can't be run in {precision} by this version; "
-                f"it can in {', '.join(_DTYPES)}"
+                f"it can in {', '.join(DTYPES)}"
             )
         kind = _kind_of(path)
         try:
@@ -83,7 +66,7 @@ class VisionAdapter(ABC):
             processor = AutoImageProcessor.from_pretrained(path, local_files_only=True, backend="pil")
             model, report = kind.architecture.from_pretrained(
                 path,
-                dtype=_DTYPES[precision],
+                dtype=DTYPES[precision],
                 attn_implementation=kind._attention(attention),
                 use_safetensors=True,
                 local_files_only=True,
@@ -94,12 +77,12 @@ class VisionAdapter(ABC):
             if is_out_of_memory(error):
                 raise
             raise ModelError(f"the model in {path} can't be loaded: {first_line(error)}") from error
-        _check_keys(path, report)
+        check_keys(path, report)
         model.eval()
         adapter = kind(model, tokenizer, processor, device)
         if compile_:
             for part in (model.vision_model, adapter._writer):
-                part.forward = torch.compile(part.forward)
+                part.forward = compiled(part.forward)
         return adapter
 
     def encode(self, messages: Sequence[Message], image: Image.Image) -> Question:
@@ -112,28 +95,7 @@ class VisionAdapter(ABC):
         pixels = self._processor(images=image, return_tensors="pt")["pixel_values"][0]
         return Question(tuple(self._ids(text)), pixels.float())
 
-    def generate_batch(
-        self, questions: Sequence[Question], decoding: Decoding, seeds: Sequence[int], cache: str = "dynamic"
-    ) -> list[Generated]:
-        """Return the answers in the order of the questions; each ends at a stop token or is cut.
-
-        `seeds` has one seed a question. An answer does not depend on the questions beside it, up to rounding.
-        """
-        self._check_room(questions, decoding)
-        found: dict[int, Generated] = {}
-        for places in self._groups(questions):
-            group = [questions[place] for place in places]
-            rows = self._rows(group, decoding, [seeds[place] for place in places], cache)
-            for place, question, row in zip(places, group, rows, strict=True):
-                found[place] = self._generated(question, row)
-        return [found[place] for place in range(len(questions))]
-
     # ---- what the two differ in
-
-    @property
-    @abstractmethod
-    def _writer(self) -> Any:
-        """The part that writes the text."""
 
     @classmethod
     @abstractmethod
@@ -141,57 +103,12 @@ class VisionAdapter(ABC):
         """Return the attention to load with."""
 
     @abstractmethod
-    def _found_stop_ids(self) -> tuple[int, ...]:
-        """Return the tokens that end an answer."""
-
-    @abstractmethod
     def _ids(self, text: str) -> list[int]:
         """Return the tokens of the prompt that puts a text to the model."""
-
-    @abstractmethod
-    def _groups(self, questions: Sequence[Question]) -> list[list[int]]:
-        """Return the places of the questions that can be answered together."""
-
-    @abstractmethod
-    def _rows(
-        self, questions: Sequence[Question], decoding: Decoding, seeds: Sequence[int], cache: str
-    ) -> list[list[int]]:
-        """Return the tokens that the model wrote behind each prompt."""
-
-    # ---- what they share
-
-    def _settings(self, decoding: Decoding, seeds: Sequence[int], prompt_length: int, cache: str) -> dict[str, Any]:
-        """Return complete settings for `generate`: what is not named here is off."""
-        return {
-            "do_sample": False,
-            "num_beams": 1,
-            "use_cache": True,
-            "max_new_tokens": decoding.max_new_tokens,
-            "repetition_penalty": float(decoding.repetition_penalty),
-            "cache_implementation": "static" if cache == "static" else None,
-            "disable_compile": True,
-            "logits_processor": samplers(decoding, seeds, prompt_length, self._device.torch_device),
-        }
 
     def _pixels(self, questions: Sequence[Question]) -> torch.Tensor:
         stacked = torch.stack([question.pixels for question in questions])
         return stacked.to(self._device.torch_device, self.model.dtype)
-
-    def _generated(self, question: Question, row: list[int]) -> Generated:
-        """Return one row's answer, up to its first stop token."""
-        end = next((place for place, token in enumerate(row) if token in self._stop_ids), None)
-        kept = row if end is None else row[: end + 1]
-        text = str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
-        return Generated(text, len(question.ids), len(kept), "length" if end is None else "stop")
-
-    def _check_room(self, questions: Sequence[Question], decoding: Decoding) -> None:
-        longest = max(len(question.ids) for question in questions)
-        room = int(self._writer.config.max_position_embeddings)
-        if longest + decoding.max_new_tokens > room:
-            raise InputError(
-                f"a prompt of {longest} tokens with {decoding.max_new_tokens} new ones is more than the {room} "
-                "that the model can take; lower max_new_tokens or shorten the prompt"
-            )
 
 
 class BlipAdapter(VisionAdapter):
@@ -284,26 +201,19 @@ class Blip2Adapter(VisionAdapter):
             text = ""
         return self._image_ids + list(self.tokenizer(text)["input_ids"])
 
-    def _groups(self, questions: Sequence[Question]) -> list[list[int]]:
-        return [list(range(len(questions)))]
-
     def _rows(
         self, questions: Sequence[Question], decoding: Decoding, seeds: Sequence[int], cache: str
     ) -> list[list[int]]:
-        where = self._device.torch_device
-        longest = max(len(question.ids) for question in questions)
-        gaps = [longest - len(question.ids) for question in questions]
-        rows = [[self._pad_id] * gap + list(question.ids) for gap, question in zip(gaps, questions, strict=True)]
-        mask = [[0] * gap + [1] * (longest - gap) for gap in gaps]
+        padded = self._padded(questions, self._pad_id)
         tokens = self.model.generate(
             self._pixels(questions),
-            input_ids=torch.tensor(rows, device=where),
-            attention_mask=torch.tensor(mask, device=where),
+            input_ids=padded.ids,
+            attention_mask=padded.mask,
             eos_token_id=list(self._stop_ids),
             pad_token_id=self._pad_id,
-            **self._settings(decoding, seeds, longest, cache),
+            **self._settings(decoding, seeds, padded.length, cache),
         )
-        written: list[list[int]] = tokens[:, longest:].tolist()
+        written: list[list[int]] = tokens[:, padded.length :].tolist()
         return written
 
 
@@ -325,25 +235,5 @@ def _kind_of(path: Path) -> type[VisionAdapter]:
     return _KINDS[found]
 
 
-def _check_keys(path: Path, report: Any) -> None:
-    """Raise ModelError where a checkpoint has not the weights of its architecture, all of them and no others.
-
-    transformers fills what is missing with random numbers, leaves out what is too much, and only warns.
-    """
-    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if missing:
-        raise ModelError(f"the weights in {path} are incomplete: {len(missing)} are missing ({missing[0]} ...)")
-    unexpected = sorted(key for key in report["unexpected_keys"] if not key.endswith(_HARMLESS))
-    if unexpected:
-        raise ModelError(
-            f"the weights in {path} are not this architecture's: {len(unexpected)} have no place ({unexpected[0]} ...)"
-        )
-
-
 def _asks_for_caption(text: str) -> bool:
     return not text or text.endswith(_ENDS)
-
-
-def _bytes_of(model: Any) -> int:
-    """Return the bytes of a model's tensors; tied ones count once."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from bench.causes import first_line
 from bench.errors import ModelError
-from worker.causes import first_line
 from worker.deepseek_vl2.modeling import DeepseekVL2ForConditionalGeneration
 from worker.deepseek_vl2.processing import DeepseekVL2Processor
 from worker.device import is_out_of_memory

@@ -60,7 +60,7 @@ class DeepseekVL2Processor:
         """Return the processor of the checkpoint in a folder; raises ModelError where it is not one of this model."""
         file = Path(folder) / _CONFIG
         if not file.is_file():
-            raise ModelError(f"there is no {_CONFIG} in {folder}")
+            raise ModelError(f"there is no {_CONFIG} in {folder}: it holds no DeepSeek-VL2")
         tokenizer = load_tokenizer(folder)
         try:
             made = cls(tokenizer, json.loads(file.read_text(encoding="utf-8")))

@@ -19,11 +19,18 @@ from worker.device import CpuDevice
 from worker.judging import judged
 from worker.measure import Outcome
 from worker.protocol import Order, Progress, Prompt
+from worker.quality import measure_quality
 from worker.sampling import Decoding, generation_seed
-from worker.vision import measure_vision
 
 PICTURES = draw("shapes", items=6)
-FILES = {picture.id: picture.png for picture in PICTURES}
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture under the SHA-256 that its item names."""
+    monkeypatch.chdir(tmp_path)
+    for picture in PICTURES:
+        Path(picture.sha256).write_bytes(picture.png)
 
 
 class FakeLooker:
@@ -59,7 +66,7 @@ def order(pictures: Sequence[Picture] = PICTURES, score: str | None = "contains"
         score=score,
         prompts=tuple(
             Prompt(
-                item=Item(id=one.id, prompt=one.prompt, answer=one.answer, level=one.level),
+                item=Item(id=one.id, prompt=one.prompt, answer=one.answer, level=one.level, image=one.sha256),
                 messages=({"role": "user", "content": one.answer[0] if one.level < 3 else "nothing"},),
             )
             for one in pictures
@@ -70,7 +77,7 @@ def order(pictures: Sequence[Picture] = PICTURES, score: str | None = "contains"
 def measure(given: Order, looker: FakeLooker | None = None, told: Any = None, device: Any = None) -> Outcome:
     looker = looker or FakeLooker(FakeClock())
     report = told.append if told is not None else lambda progress: None
-    measured = measure_vision(looker, given, device or FakeDevice(), report, lambda item: FILES[item.id], looker.clock)
+    measured = measure_quality(looker, given, device or FakeDevice(), report, Path, looker.clock)
     return judged(given, measured, lambda passages: [None] * len(passages))
 
 
@@ -84,7 +91,7 @@ def test_answers_come_in_the_order_of_the_items_with_their_scores() -> None:
         ("level", "2", 1.0),
         ("level", "3", 0.0),
     ]
-    assert outcome.decoding == Decoding(max_new_tokens=9)
+    assert outcome.decoding == Decoding(max_new_tokens=9)._asdict()
 
 
 def test_latency_is_the_model_s_own_and_the_first_call_is_apart() -> None:
@@ -141,8 +148,17 @@ def test_a_job_without_items_is_refused() -> None:
 
 def test_a_picture_that_is_none_is_named_with_its_item() -> None:
     looker = FakeLooker(FakeClock())
-    with pytest.raises(InputError, match=r"^item 'shapes-001' of workload 'w': image: this is no picture"):
-        measure_vision(looker, order(), FakeDevice(), lambda progress: None, lambda item: b"no picture", looker.clock)
+    for picture in PICTURES:
+        Path(picture.sha256).write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"^item 'shapes-\d+' of workload 'w': image: this is no picture"):
+        measure(order(), looker)
+
+
+def test_a_picture_that_is_gone_is_named_with_its_item() -> None:
+    for picture in PICTURES:
+        Path(picture.sha256).unlink()
+    with pytest.raises(InputError, match=r"^item 'shapes-\d+' of workload 'w': image: the picture can't be read"):
+        measure(order())
 
 
 def test_the_real_thing_end_to_end(tmp_path: Path) -> None:
@@ -156,7 +172,7 @@ def test_the_real_thing_end_to_end(tmp_path: Path) -> None:
             )
         }
     )
-    measured = measure_vision(model, asked, CpuDevice(), lambda progress: None, lambda item: FILES[item.id])
+    measured = measure_quality(model, asked, CpuDevice(), lambda progress: None, Path)
     outcome = judged(asked, measured, lambda passages: [None] * len(passages))
     figures = outcome.figures
     assert len(outcome.answers) == 6

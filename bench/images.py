@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import struct
 import warnings
 from functools import cache
@@ -9,8 +10,8 @@ from typing import Any, NoReturn
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from bench.causes import first_line
 from bench.errors import InputError
-from worker.causes import first_line
 
 #: most pixels that a picture may have: in RGBA they take 400 MB
 MAX_PIXELS = 100_000_000
@@ -24,11 +25,15 @@ _MISTAKEN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", "a PDF document"),
     (0, b"%!PS", "a PostScript document"),
     (4, b"ftypqt", "a video (QuickTime)"),
-    (4, b"ftypisom", "a video (MP4)"),
-    (4, b"ftypmp4", "a video (MP4)"),
-    (4, b"ftypM4V", "a video (MP4)"),
-    (4, b"ftypheic", "an HEIC photo, which Pillow does not read: export it as JPEG"),
+    (4, b"ftyphe", "an HEIC photo, which Pillow does not read: export it as JPEG"),
     (4, b"ftypmif1", "an HEIF photo, which Pillow does not read: export it as JPEG"),
+    (4, b"ftypmsf1", "an HEIF photo, which Pillow does not read: export it as JPEG"),
+    (4, b"ftypcrx", "a raw photo (CR3), which Pillow does not read: export it as JPEG"),
+    (4, b"ftypavi", "an AVIF picture, damaged or of a kind that Pillow does not read: export it as JPEG"),
+    (4, b"ftypM4A", "a sound (M4A)"),
+    # Every other brand: there are dozens.
+    (4, b"ftyp", "a video (MP4)"),
+    (0, b"FLV\x01", "a video (Flash)"),
     (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
     (0, b"\x00\x00\x01\xba", "a video (MPEG)"),
     (0, b"\x00\x00\x01\xb3", "a video (MPEG)"),
@@ -45,6 +50,8 @@ _MARKUP = ((b"<svg", "an SVG drawing, which is no raster picture: export it as P
 _CUT = ("truncated", "unexpected end", "broken data stream")
 #: how far into a file markup is looked for
 _HEAD = 1000
+#: bytes of a packet of an MPEG transport stream, each of which begins with a G
+_PACKET = 188
 
 
 def decode(data: bytes, *, where: str | None = None) -> Image.Image:
@@ -69,12 +76,24 @@ def decode(data: bytes, *, where: str | None = None) -> Image.Image:
         return _rgb(_upright(image), where)
 
 
+def check(data: bytes, *, where: str | None = None) -> None:
+    """Raise InputError, one sentence, for what does not begin like a picture that can be read, or is too large a one.
+
+    The pixels are not looked at: `decode` may still find the picture cut off or broken.
+    """
+    if not data:
+        raise InputError("the picture is empty (0 bytes)", where=where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _opened(data, where).close()
+
+
 def _opened(data: bytes, where: str | None) -> Image.Image:
     mistaken = _mistaken(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.DecompressionBombError as error:
-        raise InputError(f"the picture would take too much memory: {first_line(error)}", where=where) from None
+        _refuse_bomb(error, where)
     except UnidentifiedImageError:
         what = f"it looks like {mistaken}" if mistaken else f"{len(data)} bytes of no format that Pillow reads"
         raise InputError(f"this is no picture: {what}", where=where) from None
@@ -84,18 +103,28 @@ def _opened(data: bytes, where: str | None) -> Image.Image:
         raise InputError(f"the picture is broken or cut off: {first_line(error)}", where=where) from None
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
-        raise InputError(
-            f"the picture would take too much memory: {image.width} x {image.height} are {pixels / 1e6:.0f} million "
-            f"pixels, and {MAX_PIXELS // 10**6} million are allowed; make it smaller",
-            where=where,
-        )
+        _refuse_size(f"{image.width} x {image.height} are {pixels / 1e6:.0f} million pixels", where)
     return image
+
+
+def _refuse_bomb(error: Exception, where: str | None) -> NoReturn:
+    """Say our limit: Pillow names one of its own, which is higher."""
+    found = re.search(r"\d+", str(error))
+    _refuse_size(f"it has {int(found[0]) / 1e6:.0f} million pixels" if found else "it has too many pixels", where)
+
+
+def _refuse_size(found: str, where: str | None) -> NoReturn:
+    raise InputError(
+        f"the picture would take too much memory: {found}, and {MAX_PIXELS // 10**6} million are allowed; "
+        "make it smaller",
+        where=where,
+    ) from None
 
 
 def _refuse_broken(image: Image.Image, error: Exception, where: str | None) -> NoReturn:
     said = first_line(error)
     if isinstance(error, Image.DecompressionBombError):
-        raise InputError(f"the picture would take too much memory: {said}", where=where) from None
+        _refuse_bomb(error, where)
     cut = isinstance(error, EOFError) or any(words in said.lower() for words in _CUT)
     what = "is cut off" if cut else "is broken"
     raise InputError(
@@ -114,6 +143,8 @@ def _mistaken(data: bytes) -> str | None:
     for offset, mark, what in _MISTAKEN:
         if data[offset : offset + len(mark)] == mark:
             return what
+    if data[: 2 * _PACKET + 1 : _PACKET] == b"GGG":
+        return "a video (MPEG transport stream)"
     head = data[:_HEAD].lower()
     return next((what for mark, what in _MARKUP if mark in head), None)
 
