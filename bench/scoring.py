@@ -10,6 +10,7 @@ from math import isclose
 from typing import Literal, NamedTuple, cast, get_args
 
 from bench import constraints, expressions, json_answers, schemas
+from bench.catalog import Task
 from bench.choices import read_letter
 from bench.errors import InputError, suggest
 from bench.numbers import expected_number, is_number, read_number, shown_number
@@ -64,7 +65,7 @@ def score(scorer: str, text: str, answer: str | Iterable[str], pattern: str | No
     follows a marker (`Answer:` or LaTeX's boxed) is judged where there is one, and of a reasoning model only what
     follows its thoughts. Raises InputError where the scorer is not available.
     """
-    name = check_scorer(scorer)
+    name = check_scorer(scorer, task="text")
     answers = (answer,) if isinstance(answer, str) else tuple(answer)
     if name == "none":
         return Score(None, None)
@@ -78,14 +79,14 @@ def score(scorer: str, text: str, answer: str | Iterable[str], pattern: str | No
     return Score(extracted if extracted is None else extracted[:_EXTRACT_LENGTH], value)
 
 
-def check_scorer(name: str, *, where: str | None = None) -> Scorer:
-    """Return the scorer's name. Raises InputError, naming `where`, for an unknown one or one not available yet."""
-    if name in SCORERS:
-        return cast(Scorer, name)
-    if name in get_args(Scorer):
-        available = ", ".join(sorted(SCORERS))
-        raise InputError(f"score: {name!r} is not available yet; there is {available}", where=where)
-    raise InputError(f"score: unknown scorer {name!r}{suggest(name, SCORERS)}", where=where)
+def check_scorer(name: str, *, task: Task, where: str | None = None) -> Scorer:
+    """Return the scorer's name. Raises InputError, naming `where`, for one that is unknown or not for the task."""
+    known = get_args(Scorer)
+    if name not in known:
+        raise InputError(f"score: unknown scorer {name!r}{suggest(name, known)}", where=where)
+    if name == "wer" and task != "speech":
+        raise InputError(f"score: 'wer' counts words that were misheard, and {task} workloads have none", where=where)
+    return cast(Scorer, name)
 
 
 def check_answer(scorer: str, answer: str | Iterable[str]) -> str | None:
@@ -95,7 +96,7 @@ def check_answer(scorer: str, answer: str | Iterable[str]) -> str | None:
         return None
     if not answers:
         return "the list of answers is empty"
-    return next((fault for each in answers if (fault := _FAULTS[check_scorer(scorer)](each))), None)
+    return next((fault for each in answers if (fault := _FAULTS[check_scorer(scorer, task="speech")](each))), None)
 
 
 def check_pattern(pattern: str) -> str | None:
@@ -239,7 +240,7 @@ _JUDGES: dict[Scorer, Callable[[Part, tuple[str, ...]], Score]] = {
     "constraints": _judge_constraints,
 }
 
-#: the scorers that are available
+#: the scorers that `score` judges by; `wer` is judged where Whisper is
 SCORERS: frozenset[str] = frozenset([*_JUDGES, "none"])
 
 
@@ -288,4 +289,5 @@ _FAULTS: dict[Scorer, Callable[[str], str | None]] = {
     "json_schema": schemas.schema_fault,
     "keywords": _fault_of_point,
     "constraints": _fault_of_constraint,
+    "wer": _fault_of_words,
 }

@@ -1,7 +1,10 @@
 """`up`, `down`, `worker` and `beat`: the services."""
 
+import os
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,13 +12,13 @@ import click
 from cli.context import State, log_to_stderr
 from cli.options import ID
 
-_device = click.option(
+device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="What to measure on (BENCHBEAT_DEVICE)."
 )
 
 
 @click.command(short_help="Run one worker, for a supervisor.")
-@_device
+@device_option
 @click.option("--batch", type=ID, help="Work for one batch only, and end with it.")
 @click.pass_obj
 def worker(state: State, device: str | None, batch: int | None) -> None:
@@ -25,49 +28,39 @@ def worker(state: State, device: str | None, batch: int | None) -> None:
     Example:
       benchbeat worker --device cpu
     """
-    from worker.service import serve
-
-    log_to_stderr(state.verbose)
     state.override(device=device)
-    serve(state.settings, batch_id=batch)
+    serve_worker(state, batch_id=batch)
 
 
-@click.command(short_help="Run beat, which rings again for what was lost.")
+@click.command(short_help="Run beat, which runs schedules and looks after the queue.")
 @click.pass_obj
 def beat(state: State) -> None:
-    """Take back the jobs of lost workers and ring for queued ones, every few seconds, until SIGTERM or Ctrl-C.
+    """Run schedules, take back the jobs of lost workers and ring for queued ones, until SIGTERM or Ctrl-C.
+
+    Any number of beats may run, on any machines: a schedule fires once.
 
     \b
     Example:
       benchbeat beat
     """
-    from scheduler.beat import run_beat
-    from scheduler.broker import broker_url, check_broker
-
-    log_to_stderr(state.verbose)
-    settings = state.settings
-    state.database  # noqa: B018 - makes the schema of a first use, or says what is wrong with it
-    state.close()
-    broker = broker_url(settings.home, settings.broker)
-    check_broker(broker)
-    signal.signal(signal.SIGTERM, _interrupt)
-    run_beat(settings, broker)
+    serve_beat(state)
 
 
 @click.command(short_help="Run a worker and beat on this machine until Ctrl-C.")
-@_device
+@device_option
 @click.pass_obj
 def up(state: State, device: str | None) -> int:
     """Start what is needed to run queued jobs on this machine: Redis unless one is set, a worker and beat.
 
-    Ctrl-C stops the worker and beat; a job that runs goes back to the queue. `benchbeat down` also stops Redis.
+    One that dies is started again. Ctrl-C stops both; a job that runs goes back to the queue. `benchbeat down` also
+    stops Redis.
 
     \b
     Examples:
       benchbeat up
       benchbeat up --device cpu
     """
-    from cli.children import noted, start_service, stop_service
+    from cli.children import Kept, noted
     from scheduler.broker import broker_url, check_broker
 
     settings = state.settings
@@ -79,24 +72,21 @@ def up(state: State, device: str | None) -> int:
     check_broker(broker_url(settings.home, settings.broker))
     options = ["--device", device] if device else []
     flags = ["--verbose"] if state.verbose else []
-    children = [
-        start_service(settings.home, *flags, "worker", *options),
-        start_service(settings.home, *flags, "beat"),
-    ]
-    click.echo(f"up: worker {children[0].pid}, beat {children[1].pid}; Ctrl-C stops both", err=True)
+    worker, beat = Kept(settings.home, *flags, "worker", *options), Kept(settings.home, *flags, "beat")
+    click.echo(f"up: worker {worker.pid}, beat {beat.pid}; Ctrl-C stops both", err=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        while all(child.poll() is None for child in children):
+        while worker.look(state.say) and beat.look(state.say):
             time.sleep(0.5)
-        ended = "The worker" if children[0].poll() is not None else "Beat"
+        ended = "The worker" if worker.over else "Beat"
         click.echo(f"{ended} ended by itself; stopping the rest", err=True)
         return 1
     except KeyboardInterrupt:
         click.echo("Stopping ...", err=True)
         return 0
     finally:
-        for child in children:
-            stop_service(child)
+        worker.stop()
+        beat.stop()
 
 
 @click.command(short_help="Stop what `up` or `run` left running on this machine.")
@@ -108,11 +98,17 @@ def down(state: State) -> None:
     Example:
       benchbeat down
     """
+    from bench.errors import UnavailableError
     from cli.children import stop_noted
     from scheduler.broker import stop_embedded
 
     stopped = stop_noted(state.settings.home)
-    others = _workers_left(state)
+    try:
+        others = _workers_left(state)
+    except UnavailableError as error:
+        # A disk that is full, say: Redis has to go all the same.
+        state.say(f"Warning: {error}")
+        others = []
     if not others and stop_embedded(state.settings.home):
         stopped.append("the embedded Redis")
     for each in stopped:
@@ -121,6 +117,37 @@ def down(state: State) -> None:
         click.echo(f"a worker that was started by itself runs on (process {pid}), and Redis with it; stop it first")
     if not stopped and not others:
         click.echo("nothing was running")
+
+
+def serve_worker(state: State, *, batch_id: int | None = None, file: Path | None = None) -> None:
+    """Run a worker that logs to standard error, or to a file, until it is told to stop."""
+    from worker.facts import LAUNCH_VARIABLE, launch_context
+    from worker.service import serve
+
+    log_to_stderr(state, file)
+    # For the session, which is what records it and can't tell any more.
+    os.environ[LAUNCH_VARIABLE] = launch_context()
+    serve(state.settings, batch_id=batch_id)
+
+
+def serve_beat(state: State, *, file: Path | None = None) -> None:
+    """Run a beat that logs to standard error, or to a file, until it is told to stop."""
+    from bench.errors import UnavailableError
+    from scheduler.beat import run_beat
+    from scheduler.broker import broker_url, check_broker
+    from scheduler.logs import name_process
+    from worker.machine import machine_id
+
+    log_to_stderr(state, file)
+    settings = state.settings
+    with suppress(UnavailableError):  # a beat without an id works as well
+        name_process(machine=machine_id(settings))
+    state.database  # noqa: B018 - makes the schema of a first use, or says what is wrong with it
+    state.close()
+    broker = broker_url(settings.home, settings.broker)
+    check_broker(broker)
+    signal.signal(signal.SIGTERM, _interrupt)
+    run_beat(settings, broker)
 
 
 def _workers_left(state: State) -> list[int]:

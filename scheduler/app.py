@@ -4,6 +4,8 @@ from typing import Any
 
 from celery import Celery
 
+from scheduler.broker import split_tls
+
 #: the name of the one task
 RUN_JOB = "benchbeat.run_job"
 
@@ -12,9 +14,14 @@ SOCKET_SECONDS = 2.0
 
 
 def make_app(broker_url: str, *, remote_control: bool = False) -> Any:
-    """Return a Celery app for a broker, connected to nothing yet."""
-    app = Celery("benchbeat", broker=broker_url, set_as_current=False, fixups=[])
+    """Return a Celery app for a broker, connected to nothing yet.
+
+    Raises UnavailableError for TLS options that can't be read.
+    """
+    plain_url, tls = split_tls(broker_url)
+    app = Celery("benchbeat", broker=plain_url, set_as_current=False, fixups=[])
     app.conf.update(
+        broker_use_ssl=tls,
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,

@@ -1,10 +1,12 @@
 """The broker: which Redis carries the rings, whether it can be reached, and how to name it without its password."""
 
 import re
+import uuid
 from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bench.errors import UnavailableError
@@ -14,10 +16,12 @@ __all__ = [
     "Embedded",
     "broker_url",
     "check_broker",
+    "check_taker",
     "ensure_embedded",
     "find_embedded",
     "find_server_binary",
     "safe_url",
+    "split_tls",
     "stop_embedded",
 ]
 
@@ -58,6 +62,28 @@ def check_broker(url: str) -> None:
         raise UnavailableError(trouble)
 
 
+def check_taker(url: str) -> None:
+    """Make sure that the Redis at `url`, which answers, lets us take rings, which a submitter's login may not.
+
+    Raises UnavailableError.
+    """
+    from redis import Redis
+    from redis.exceptions import NoPermissionError, RedisError
+
+    name = safe_url(url)
+    try:
+        with closing(Redis.from_url(url, protocol=2, socket_timeout=ANSWER_SECONDS)) as client:
+            client.hget("unacked", "nothing")
+            client.delete(f"batch.0.{uuid.uuid4().hex}")
+    except NoPermissionError as error:
+        raise UnavailableError(
+            f"Redis at {name} lets this login not take jobs ({str(error).rstrip('.')}). "
+            "A worker needs the user `worker` of docs/machines.md in BENCHBEAT_BROKER_URL."
+        ) from None
+    except RedisError as error:
+        raise UnavailableError(_unreachable(name, _cause(error))) from None
+
+
 def safe_url(url: str) -> str:
     """Return the URL of a broker or a database without its passwords, also those among its query parameters.
 
@@ -69,7 +95,7 @@ def safe_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         login, at, host = parts.netloc.rpartition("@")
-        query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _is_secret(k, v)]
+        query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not is_secret_parameter(k, v)]
     except ValueError:
         return f"{scheme}://***"
     # A password with a bare / ? or # in it ends up behind the host; one without a host ends up in its place.
@@ -83,8 +109,36 @@ def safe_url(url: str) -> str:
     )
 
 
+def split_tls(url: str) -> tuple[str, dict[str, Any] | None]:
+    """Return a broker's URL without its TLS options, and these as redis-py takes them; None for a broker without TLS.
+
+    For kombu, which reads some of them in another way than redis-py and checks no certificate where there are none.
+    Raises UnavailableError for a URL that can't be read.
+    """
+    if not url.startswith("rediss://"):
+        return url, None
+    from redis import ConnectionPool
+
+    try:
+        read = ConnectionPool.from_url(url).connection_kwargs
+        options = {name: value for name, value in read.items() if name.startswith("ssl_")}
+    except ValueError:  # its message may quote the password
+        raise UnavailableError(f"The broker's URL {safe_url(url)} can't be read. {_CORRECT}") from None
+    plain, _, query = url.partition("?")
+    rest = [(name, value) for name, value in parse_qsl(query) if not name.startswith("ssl_")]
+    return plain + (f"?{urlencode(rest)}" if rest else ""), {"ssl_cert_reqs": "required"} | options
+
+
+def is_secret_parameter(name: str, value: str) -> bool:
+    """Return whether a query parameter is, or holds in its value (as libpq's options may), a password."""
+    text = f"{name}{value if '=' in value else ''}".lower()
+    return any(word in text for word in _SECRET_WORDS)
+
+
 def _trouble(url: str, name: str) -> str | None:
     """Return the sentences that say why the Redis at `url`, called `name`, can't be used, or None if it can."""
+    from ssl import SSLCertVerificationError
+
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, TimeoutError
@@ -107,6 +161,11 @@ def _trouble(url: str, name: str) -> str | None:
     except InvalidResponse:
         return _unreachable(name, "what answers there isn't a Redis")
     except RedisError as error:
+        cause = error.__context__
+        if isinstance(cause, SSLCertVerificationError):
+            return _untrusted(name, cause.verify_message)
+        if isinstance(cause, FileNotFoundError | PermissionError):
+            return f"The broker's URL {name} names a file that can't be used ({cause.strerror}). {_CORRECT}"
         return _unreachable(name, _cause(error))
     except (ValueError, TypeError):  # their messages may quote the password
         return f"The broker's URL {name} can't be read. {_CORRECT}"
@@ -117,6 +176,13 @@ def _refused(name: str, reason: str) -> str:
     return f"Redis at {name} refuses access ({reason.rstrip('.')}). {_CORRECT}"
 
 
+def _untrusted(name: str, reason: str) -> str:
+    return (
+        f"The certificate of Redis at {name} isn't trusted ({reason.rstrip('.')}). Name the file of its authority in "
+        "BENCHBEAT_BROKER_URL (?ssl_ca_certs=FILE), and the host by a name that stands in the certificate."
+    )
+
+
 def _unreachable(name: str, reason: str) -> str:
     return f"Redis at {name} can't be reached ({reason}). {_START}"
 
@@ -125,12 +191,6 @@ def _cause(error: Exception) -> str:
     """Return the system's own words for the failure ("Connection refused") where it has any."""
     cause = error.__context__
     return (isinstance(cause, OSError) and cause.strerror) or str(error).rstrip(".")
-
-
-def _is_secret(name: str, value: str) -> bool:
-    """Return whether a query parameter is, or holds in its value (as libpq's options may), a password."""
-    text = f"{name}{value if '=' in value else ''}".lower()
-    return any(word in text for word in _SECRET_WORDS)
 
 
 def _is_host(netloc: str) -> bool:

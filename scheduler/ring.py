@@ -72,8 +72,11 @@ class Bell:
                 self._connection = self._app.connection_for_write()
             return action(self._connection.default_channel)
         except Exception as error:
+            from redis.exceptions import ResponseError
+
             self._drop()
-            raise UnavailableError(f"Redis at {safe_url(self._url)} does not answer ({_cause(error)})") from error
+            does = "refuses" if isinstance(error, ResponseError) else "does not answer"
+            raise UnavailableError(f"Redis at {safe_url(self._url)} {does} ({_cause(error)})") from error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -9,7 +9,7 @@ from bench.catalog import ModelEntry
 from bench.errors import InputError
 from bench.spec import JobSpec, hash_of
 from bench.sweep import Sweep, check_name
-from bench.workloads import Workload
+from bench.workloads import workload_hash as workload_hash
 from db.engine import Database
 from db.submissions import NewBatch, NewJob, batch_of_key, insert_batch
 from scheduler.queues import queue_of, session_key
@@ -95,12 +95,6 @@ def model_hash_of(entry: ModelEntry) -> str:
 def _travelling(entry: ModelEntry) -> ModelEntry:
     """Return an entry without what the submitter alone reads."""
     return entry.model_copy(update=_AT_HOME)
-
-
-def workload_hash(workload: Workload) -> str:
-    """Return the hash of a workload's name, task and data, the files of a user's own harness task among them."""
-    files = [workload.files] if workload.files else []
-    return hash_of([workload.name, workload.task, workload.digest(), *files])
 
 
 def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]]) -> str | None:

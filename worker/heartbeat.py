@@ -10,6 +10,7 @@ from typing import Self
 from bench.errors import UnavailableError
 from db.engine import Database
 from db.jobs import Claimed, Lease, extend_lease, look_at_lease
+from scheduler.logs import with_log_context
 from worker.protocol import Progress
 
 log = logging.getLogger("benchbeat.worker")
@@ -33,7 +34,7 @@ class Heartbeat:
         self._ended = Flag()
 
     def __enter__(self) -> Self:
-        Thread(target=self._beat_until_ended, name="heartbeat", daemon=True).start()
+        Thread(target=with_log_context(self._beat_until_ended), name="heartbeat", daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

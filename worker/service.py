@@ -19,10 +19,12 @@ from db.schema import ensure
 from db.settings import Settings
 from db.workers import mark_seen, mark_stopped, register_worker
 from scheduler.app import RUN_JOB, make_app
-from scheduler.broker import broker_url, check_broker
+from scheduler.broker import broker_url, check_broker, check_taker
+from scheduler.logs import name_process
 from scheduler.queues import batch_queue, queues_for
 from scheduler.reconcile import reconcile, reconcile_batch
 from scheduler.ring import Bell
+from worker.acks import watched
 from worker.facts import Probe
 from worker.machine import machine_id
 from worker.runner import Runner
@@ -34,8 +36,12 @@ IDLE_SESSION_SECONDS = 600.0
 _PROBE_SECONDS = 120.0
 #: time for Celery to end its consumer
 _LEAVE_SECONDS = 10.0
+#: time to give the job back after being told to stop twice; a lease that nobody ends runs out by itself
+_HURRY_SECONDS = 2.0
 #: ticks for which rings may wait while nothing runs
 _DEAF_TICKS = 3
+#: consumers that are started in vain before the worker gives up
+_DEAF_RESTARTS = 3
 
 
 def probe_device(device: str) -> Probe:
@@ -68,24 +74,29 @@ class Worker:
         ensure(self.database)
         self.broker = broker_url(settings.home, settings.broker)
         check_broker(self.broker)
+        check_taker(self.broker)
         self.machine = machine_id(settings)
         self.probe = probe_device(settings.device)
         self.id = f"{self.machine}-{self.probe.device}-{uuid.uuid4().hex[:8]}"
+        name_process(machine=self.machine, worker=self.id)
         queues = queues_for(self.probe.device, self.machine, self.probe.memory_mib)
         claimant = Claimant(self.id, queues, self.probe.memory_mib, batch_id)
         self.runner = Runner(settings, self.database, claimant, machine_id=self.machine, probe=self.probe)
         #: what it listens to: a worker for one batch has a doorbell of its own
         self.doorbells = queues if batch_id is None else (batch_queue(batch_id, self.id),)
+        #: how often it was told to stop
+        self._told = 0
         #: told to stop, or done with its one batch
         self._leaving = threading.Event()
         #: rings that were answered, as of now and of the last tick; ticks since which rings wait unheard
         self._heard = self._heard_before = self._deaf_ticks = 0
+        #: consumers that were started since a ring was heard
+        self._restarts = 0
         self._ended = threading.Event()
 
     def serve(self) -> None:
-        """Run jobs until told to stop (SIGTERM, SIGINT or SIGHUP)."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._leave)  # until Celery puts its own in place
+        """Run jobs until told to stop (SIGTERM, SIGINT, SIGQUIT or SIGHUP)."""
+        self._take_signals()
         self._register()
         self.runner.replay_spool()
         ticker = threading.Thread(target=self._tick_until_ended, name="tick", daemon=True)
@@ -103,12 +114,23 @@ class Worker:
             self._say_goodbye()
             self.database.dispose()
 
-    def _leave(self, *_: Any, **__: Any) -> None:
-        """Stop as soon as the running job has gone back to the queue; may be called as a signal handler."""
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, self._leave)
+
+    def _leave(self, *_: Any) -> None:
+        """Stop as soon as the running job has gone back to the queue; told again, now. May be a signal handler."""
+        self._told += 1
         self._leaving.set()
-        self.runner.stop()
-        # Celery's consumer is deaf while it waits for a Redis that is away.
-        threading.Thread(target=self._leave_without_celery, name="leave", daemon=True).start()
+        self.runner.stop(now=self._told > 1)
+        self._stop_consumer()
+        # Celery's consumer is deaf while it waits for a Redis that is away, and so is a database that is locked.
+        leave = self._leave_now if self._told > 1 else self._leave_without_celery
+        threading.Thread(target=leave, name="leave", daemon=True).start()
+
+    def _leave_now(self) -> None:
+        if not self._ended.wait(_HURRY_SECONDS):
+            os._exit(1)
 
     def _leave_without_celery(self) -> None:
         if self._ended.wait(_LEAVE_SECONDS):
@@ -123,21 +145,22 @@ class Worker:
         A message that is none (no JSON, a body that can't be decoded) ends Celery's consumer, which gives it back to
         the queue at its end. So the next one starts with empty queues: rings are hints, and the reconciler rings again.
         """
-        from celery.signals import worker_ready, worker_shutting_down
         from celery.worker import state
 
-        worker_shutting_down.connect(self._leave, weak=False)
-        # Celery would start the program anew.
-        worker_ready.connect(lambda **_: signal.signal(signal.SIGHUP, self._leave), weak=False)
-        app = make_app(self.broker)
+        app = make_app(self.broker, remote_control=self.settings.remote_control)
         app.task(name=RUN_JOB, ignore_result=True, acks_late=True)(self._run_job)
         while not self._leaving.is_set():
-            exit_code = self._consume_until_it_ends(app)
+            with watched(self._start_again):
+                exit_code = self._consume_until_it_ends(app)
             state.should_stop = None  # before looking at _leaving: a signal sets that first
             if exit_code and not self._leaving.is_set():
                 log.warning("the consumer failed; it starts again with empty queues")
                 self._forget_rings()
                 self._leaving.wait(self.settings.tick_seconds)
+
+    def _start_again(self, reason: str) -> None:
+        log.warning("a ring could not be acknowledged (%s); the consumer starts again", reason)
+        self._stop_consumer()
 
     def _consume_until_it_ends(self, app: Any) -> int:
         """Return 0 where the consumer was told to stop."""
@@ -157,6 +180,9 @@ class Worker:
             )
             # Said at every reconnection, about a default of a later Celery, which asks for it to be shown.
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            # Celery's own handlers of signals cancel what runs, which a pool of threads can't, or wait for a consumer
+            # that failed: they would leave a worker that lives and hears nothing.
+            consumer.install_platform_tweaks = lambda _: None
             consumer.start()
         return int(consumer.exitcode or 0)
 
@@ -228,13 +254,13 @@ class Worker:
         self.runner.release_idle(IDLE_SESSION_SECONDS)
         # Before leases are taken back: what is measured need not be computed again.
         self.runner.store_waiting()
-        attempts = self.settings.max_attempts
         self._listen(bell)
+        attempts, grace = self.settings.max_attempts, self.settings.lease_seconds
         if self.batch_id is None:
-            reconcile(self.database, bell, max_attempts=attempts)
+            reconcile(self.database, bell, max_attempts=attempts, grace_seconds=grace)
             return
-        queue = self.doorbells[0]
-        reconcile_batch(self.database, bell, batch_id=self.batch_id, queue=queue, max_attempts=attempts)
+        batch_id, queue = self.batch_id, self.doorbells[0]
+        reconcile_batch(self.database, bell, batch_id=batch_id, queue=queue, max_attempts=attempts, grace_seconds=grace)
         with self.database.read() as connection:
             left = work_left(connection, self.runner.claimant)
         if not left and self.runner.current is None:
@@ -245,11 +271,18 @@ class Worker:
 
         When Redis goes down at the wrong moment, Celery can't acknowledge its message and never takes another.
         """
+        if self._heard != self._heard_before:
+            self._restarts = 0
         idle = self.runner.current is None and self._heard == self._heard_before
         self._heard_before = self._heard
         self._deaf_ticks = self._deaf_ticks + 1 if idle and any(bell.waiting(self.doorbells).values()) else 0
         if self._deaf_ticks >= _DEAF_TICKS:
             self._deaf_ticks = 0
+            self._restarts += 1
+            if self._restarts > _DEAF_RESTARTS:
+                log.error("rings wait unheard by every new consumer; this worker ends, for another to be started")
+                self._end()
+                return
             log.warning("rings wait unheard; the consumer starts again")
             self._stop_consumer()
 

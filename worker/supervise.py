@@ -16,8 +16,10 @@ from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
+from db.settings import URL_VARIABLES
 from worker.facts import Probe
-from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
+from worker.gate import Watch
+from worker.protocol import Event, Failed, Finished, Go, Locked, Order, Progress, Released
 
 #: bytes of the session's last output that are kept with a failed attempt
 STDERR_TAIL_BYTES = 4096
@@ -92,6 +94,8 @@ class SessionProcess:
                     pass_fds=(writing,),
                     start_new_session=True,
                     cwd=home,
+                    # It runs others' code: weights of any origin, task files where they are allowed.
+                    env={name: value for name, value in os.environ.items() if name not in URL_VARIABLES},
                 )
         finally:
             os.close(writing)
@@ -108,14 +112,21 @@ class SessionProcess:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def measure(self, order: Order, *, job_seconds: float, check: Check) -> Outcome:
-        """Send an order and wait for its end. The time limit counts from the moment the device is locked."""
+    def measure(self, order: Order, *, job_seconds: float, check: Check, watch: Watch | None = None) -> Outcome:
+        """Send an order and wait for its end, watching the machine meanwhile.
+
+        The time limit counts from the moment the device is locked, for a gated order from that in which it may begin.
+        """
         self._log_offset = self._log.stat().st_size if self._log.exists() else 0
         # In a thread: a session that hangs, or still imports torch, reads nothing, and an order may fill the pipe.
         line = order.model_dump_json().encode() + b"\n"
         self._sending = Thread(target=self._send, args=(line,), name="session-order", daemon=True)
         self._sending.start()
-        return self._follow(order, job_seconds, check)
+        try:
+            return self._follow(_Following(order, job_seconds, watch), check)
+        finally:
+            if watch is not None:
+                watch.released()
 
     def stderr_tail(self) -> str:
         """Return the last that the session wrote during the current job."""
@@ -141,25 +152,29 @@ class SessionProcess:
         self._close_stdin()
         self._stopped = True
 
-    def _follow(self, order: Order, job_seconds: float, check: Check) -> Outcome:
-        deadline: float | None = None
-        progress: Progress | None = None
+    def kill(self) -> None:
+        """Kill the process at once, whatever it does; `stop` still has to be called."""
+        if not self._stopped:
+            self._signal(signal.SIGKILL)
+
+    def _follow(self, job: "_Following", check: Check) -> Outcome:
         next_look = time.monotonic()
         while True:
             event = self._next(max(0.0, next_look - time.monotonic()))
             if isinstance(event, _Ended):
                 return self._crashed()
-            if isinstance(event, Locked):
-                deadline = time.monotonic() + job_seconds
-            elif isinstance(event, Progress):
-                progress = event
-            elif isinstance(event, Finished | Failed) and _answers(event, order):
-                return event
+            if isinstance(event, Finished | Failed):
+                if _answers(event, job.order):
+                    return event
+            elif event is not None:
+                job.take(event)
+            if job.may_begin():
+                self._send(Go(go=job.order.job_id).model_dump_json().encode() + b"\n")
             if time.monotonic() < next_look:
                 continue
             next_look = time.monotonic() + _LOOK_SECONDS
-            reason = check(progress)
-            if reason is None and deadline is not None and time.monotonic() > deadline:
+            reason = check(job.progress)
+            if reason is None and job.is_late():
                 reason = "timeout"
             if reason is not None:
                 self.stop()
@@ -206,6 +221,55 @@ class SessionProcess:
     def _stdin(self) -> IO[bytes]:
         assert self._process.stdin is not None
         return self._process.stdin
+
+
+class _Following:
+    """How far an order has come, by the session's events."""
+
+    def __init__(self, order: Order, job_seconds: float, watch: Watch | None) -> None:
+        self.order = order
+        self.progress: Progress | None = None
+        self._job_seconds = job_seconds
+        self._watch = watch
+        self._deadline: float | None = None
+        #: whether it holds the device and waits to be let begin
+        self._waits = False
+
+    def take(self, event: Locked | Progress | Released) -> None:
+        """Take an event of the session."""
+        if isinstance(event, Locked):
+            if self._watch is not None:
+                self._watch.locked()
+            self._waits = self.order.gated
+            if not self._waits:
+                self._begin()
+        elif isinstance(event, Progress):
+            self.progress = event
+            if self._watch is not None:
+                self._watch.told(event)
+        elif self._watch is not None:
+            self._watch.released()
+
+    def may_begin(self) -> bool:
+        """Whether a job that waits may begin now, which is said once."""
+        if not self._waits:
+            return False
+        waiting = self._watch.look() if self._watch is not None else None
+        if waiting is not None:
+            self.progress = waiting
+            return False
+        self._waits = False
+        self._begin()
+        return True
+
+    def is_late(self) -> bool:
+        """Whether its time is over."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _begin(self) -> None:
+        self._deadline = time.monotonic() + self._job_seconds
+        if self._watch is not None:
+            self._watch.begun()
 
 
 def _answers(event: Finished | Failed, order: Order) -> bool:

@@ -205,12 +205,13 @@ def test_exact_keeps_a_short_extract_of_a_long_text() -> None:
     assert len(extracted) == 200
 
 
-def test_a_scorer_that_is_not_available() -> None:
-    with pytest.raises(InputError, match=r"^w.toml:3: score: 'wer' is not available yet; there is choice, constraints"):
-        check_scorer("wer", where="w.toml:3")
+def test_which_scorers_there_are() -> None:
+    with pytest.raises(InputError, match=r"^w.toml:3: score: 'wer' counts words that were misheard, and text work"):
+        check_scorer("wer", task="text", where="w.toml:3")
+    assert check_scorer("wer", task="speech") == "wer"
     with pytest.raises(InputError, match="unknown scorer 'contain'; did you mean 'contains'"):
         score("contain", "text", "answer")
-    assert {check_scorer(name) for name in SCORERS} == {
+    assert {check_scorer(name, task="text") for name in SCORERS} == {
         *("number", "exact", "choice", "contains", "regex", "json_schema", "keywords", "constraints", "none")
     }
 

@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bench.schedules import read_cron
 from db.engine import Database
+from db.schedules import change_schedule, live_beats, schedule_by_name, seconds_now
 from db.settings import Settings
 from scheduler.app import make_app
-from scheduler.beat import ReconcilingScheduler
+from scheduler.beat import TickingScheduler
 from scheduler.broker import find_server_binary
 from scheduler.ring import Bell
+from scheduler.schedules import add_schedule
 from tests.commands import run_command, start_command
 from tests.db.builders import add_jobs, add_worker, claimed_by, let_lease_run_out, states
+from tests.scheduler.test_submit import sweep
 from tests.services import PostgreSQLServer, RedisServer, stop_process
 from tests.waiting import wait_until
 
@@ -113,6 +118,32 @@ def test_beat_rings_and_takes_back_what_was_lost(
         wait_until(lambda: rings(broker_url) == 3, "new jobs are rung for")
 
 
+def test_beat_makes_a_batch_of_what_is_due_also_while_redis_is_away(
+    home: Path, database: Database, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    add_schedule(database, "nightly", sweep(), read_cron("@hourly", "UTC"), grace_seconds=3600.0)
+
+    def due() -> None:
+        with database.write() as connection:
+            found = schedule_by_name(connection, "nightly")
+            change_schedule(connection, found.id, next_due_at=seconds_now(connection) - 1)
+
+    with running_beat(tmp_path, database.url, own_redis.url) as beat:
+        due()
+        beat.wait_for(": batch 1")
+        wait_until(lambda: rings(own_redis.url, "any.1") == 3, "its jobs are rung for")
+        with database.read() as connection:
+            assert [each.pid for each in live_beats(connection)] == [beat.process.pid]
+        psutil.Process(own_redis.pid).kill()
+        beat.wait_for("does not answer")
+        due()
+        beat.wait_for("overlapped (batch 1 had not ended)")
+        beat.process.terminate()
+        assert beat.process.wait(timeout=20) == 0
+    with database.read() as connection:
+        assert live_beats(connection) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_beat_ends_soon_and_quietly(
     home: Path, sqlite_url: str, broker_url: str, tmp_path: Path, number: signal.Signals
@@ -122,7 +153,8 @@ def test_beat_ends_soon_and_quietly(
         beat.process.send_signal(number)
         assert beat.process.wait(timeout=20) == 0
         assert time.monotonic() - began < 5
-        assert len(beat.said.splitlines()) == 1
+        assert beat.said.endswith("INFO beat ends\n")
+        assert len(beat.said.splitlines()) == 2
 
 
 def test_beat_ends_soon_though_redis_is_frozen(
@@ -188,14 +220,16 @@ def test_beat_refuses_to_start_without_redis(home: Path, sqlite_url: str, tmp_pa
 
 
 def test_a_tick_that_fails_for_a_reason_of_its_own_is_logged_and_beat_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a fault")
 
     monkeypatch.setattr("scheduler.beat.reconcile", fail)
     nowhere, settings = "redis://127.0.0.1:1/0", Settings(home=tmp_path, tick_seconds=7)
-    database = Database(f"sqlite:///{tmp_path}/none.db")
-    scheduler = ReconcilingScheduler(make_app(nowhere), database=database, bell=Bell(nowhere), settings=settings)
+    database = Database(sqlite_url)
+    scheduler = TickingScheduler(
+        make_app(nowhere), database=database, bell=Bell(nowhere), settings=settings, beat_id="one"
+    )
     assert scheduler.tick() == 7
     assert "a tick failed" in caplog.text

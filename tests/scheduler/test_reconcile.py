@@ -1,5 +1,8 @@
 """The reconciler: rings again for what Redis forgot, and takes back what a lost worker held."""
 
+import time
+from pathlib import Path
+
 import pytest
 from redis import Redis
 
@@ -138,3 +141,21 @@ def test_a_worker_for_one_batch_takes_back_every_lost_job(database: Database, be
 def test_nothing_queued_asks_redis_for_nothing(database: Database) -> None:
     with Bell("redis://127.0.0.1:1/0") as bell:
         assert reconcile(database, bell, max_attempts=3) == Tick([], 0)
+
+
+def test_after_the_database_was_away_the_living_may_first_extend_their_leases(database: Database, bell: Bell) -> None:
+    (job_id,) = add_jobs(database)
+    claimed_by(database, add_worker(database))
+    let_lease_run_out(database, job_id)
+    database.away_at = time.monotonic()
+    assert reconcile(database, bell, max_attempts=3, grace_seconds=60).expired == []
+    assert states(database, [job_id]) == ["running"]
+    database.away_at = time.monotonic() - 60
+    assert [each.state for each in reconcile(database, bell, max_attempts=3, grace_seconds=60).expired] == ["queued"]
+
+
+def test_a_database_that_can_not_be_had_knows_since_when(tmp_path: Path) -> None:
+    away = Database(f"sqlite:///{tmp_path / 'no folder' / 'history.db'}")
+    with pytest.raises(UnavailableError), away.read():
+        pass
+    assert away.away_at is not None

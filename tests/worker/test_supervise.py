@@ -8,13 +8,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.disturbances import Limits
 from tests.db.builders import SPEED_SPEC
 from tests.waiting import wait_until
 from tests.worker.processes import ROOT
 from tests.worker.scripted import entry
 from worker.facts import Probe
+from worker.gate import PHASE, Watch
 from worker.protocol import Failed, Finished, Order, Progress
+from worker.readings import NoReadings
 from worker.supervise import STDERR_TAIL_BYTES, Check, Crashed, Outcome, SessionProcess, Stopped
+from worker.witness import Witness
 
 PROBE = Probe(
     device="cpu",
@@ -184,6 +188,70 @@ def test_waiting_for_the_device_is_not_job_time(start: Start, home: Path) -> Non
         return None
 
     assert isinstance(measure(start(), "queue", check, seconds=0.3), Finished)
+
+
+class FakeWatch(Watch):
+    """Holds a job up for some looks, and records what it is told."""
+
+    def __init__(self, looks: int = 0) -> None:
+        super().__init__(Witness(NoReadings(), Limits()))
+        self.looks = looks
+        self.told_of: list[str] = []
+
+    def locked(self) -> None:
+        self.told_of.append("locked")
+
+    def look(self) -> Progress | None:
+        self.looks -= 1
+        return Progress(phase=PHASE, reason="busy") if self.looks >= 0 else None
+
+    def begun(self) -> None:
+        self.told_of.append("begun")
+
+    def told(self, progress: Progress) -> None:
+        self.told_of.append(progress.phase)
+
+    def released(self) -> None:
+        self.told_of.append("released")
+
+
+def test_a_gated_job_begins_when_the_watch_lets_it(start: Start, home: Path) -> None:
+    session, watch, phases = start(), FakeWatch(looks=3), []
+
+    def check(progress: Progress | None) -> str | None:
+        phases.append(progress and (progress.phase, progress.reason))
+        # Its time has not begun.
+        assert not (home / "began-7").exists() or watch.looks < 0
+        return None
+
+    gated = order("gated").model_copy(update={"gated": True})
+    # A second of waiting, and no time for a job.
+    outcome = session.measure(gated, job_seconds=0.3, check=check, watch=watch)
+    assert isinstance(outcome, Finished)
+    assert (PHASE, "busy") in phases
+    assert watch.told_of == ["locked", "begun", "warming up", "measuring", "released", "released"]
+
+
+def test_a_job_without_a_gate_is_watched_from_the_lock_on(start: Start) -> None:
+    watch = FakeWatch(looks=100)
+    assert isinstance(start().measure(order("good"), job_seconds=60, check=lambda _: None, watch=watch), Finished)
+    assert watch.told_of == ["locked", "begun", "measuring", "released"]
+
+
+def test_a_job_that_waits_for_a_quiet_machine_can_be_stopped(start: Start) -> None:
+    gated = order("gated").model_copy(update={"gated": True})
+
+    def check(progress: Progress | None) -> str | None:
+        return "cancelled" if progress is not None and progress.phase == PHASE else None
+
+    session, watch = start(), FakeWatch(looks=10**6)
+    assert session.measure(gated, job_seconds=60, check=check, watch=watch) == Stopped("cancelled")
+    assert watch.told_of == ["locked", "released"]
+
+
+def test_nobody_who_watches_lets_everybody_begin(start: Start) -> None:
+    gated = order("gated").model_copy(update={"gated": True})
+    assert isinstance(start().measure(gated, job_seconds=60, check=lambda _: None), Finished)
 
 
 def test_a_session_that_reads_nothing_can_be_stopped(start: Start, home: Path) -> None:
