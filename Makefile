@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 BENCHBEAT := $(BIN)/benchbeat
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench chaos trust format clean
 
 help:
 	@echo "make demo    ask a real model real questions through the queue (about 3 minutes after installing)"
 	@echo "make test    lint, types and tests"
 	@echo "make check   lint and types only"
 	@echo "make bench   what benchbeat costs, measured beside the bare thing"
+	@echo "make chaos   strike it with faults and count what is lost or doubled (about 15 minutes)"
+	@echo "make trust   watch simulated series for false alarms, changes found, delay and extra runs"
 	@echo "make format  put the code into shape"
 	@echo "make clean   remove .venv and caches (your history is elsewhere and stays)"
 
@@ -49,6 +51,12 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.performance
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos
+
+trust: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.trust
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

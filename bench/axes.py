@@ -21,8 +21,11 @@ BAD_EXCLUDE = "must be a list of tables such as { strategy = 'direct' }"
 #: axes whose values may be given as a range
 _NUMBERS = frozenset(
     {"items", "items_seed", "samples", "temperature", "top_p", "top_k", "repetition_penalty", "max_new_tokens", "seed"}
-    | {"prompt_tokens", "new_tokens", "batch_size"}
+    | {"prompt_tokens", "new_tokens", "batch_size", "processes", "job_seconds"}
 )
+
+#: axes that are true or false
+_SWITCHES = frozenset({"compile", "word_timestamps", "detect_language"})
 
 #: values of every axis, by its name
 Axes = Mapping[str, Sequence[Any]]
@@ -94,7 +97,7 @@ def _check(key: str, value: Any, library: Library, where: str) -> Any:
         if key in names:
             names[key](value, where)
         return value
-    if isinstance(value, bool) and key != "compile":
+    if isinstance(value, bool) and key not in _SWITCHES:
         raise InputError(f"{str(value).lower()} is no value for it", where=where)
     try:
         return getattr(JobSpec(**{"model": "m", "workload": "w", key: value}), key)

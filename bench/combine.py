@@ -15,24 +15,31 @@ _MOST_NEW_TOKENS = 131_072
 
 _DECODING = frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed", "max_new_tokens"})
 _ASKING = frozenset({"strategy", "items_seed", "samples"})
-_LENGTHS = frozenset({"prompt_tokens", "new_tokens", "stop"})
+_LENGTHS = frozenset({"prompt_tokens", "new_tokens", "stop", "processes"})
+_HEARING = frozenset({"word_timestamps", "detect_language"})
 
-#: fields that a kind of workload does not use; a harness decodes and samples as its task says
+#: fields that a kind of workload does not use; a harness decodes and samples as its task says, and Whisper decodes in a
+#: way of its own, one clip at a time
 _UNUSED = {
-    "quality": _LENGTHS,
-    "speed": _DECODING | _ASKING | {"items"},
-    "harness": _DECODING | _ASKING | _LENGTHS,
+    "text": _LENGTHS | _HEARING,
+    "vision": _LENGTHS | _HEARING,
+    "speech": _LENGTHS | {"strategy", "top_p", "top_k", "repetition_penalty", "batch_size", "cache"},
+    "speed": _DECODING | _ASKING | _HEARING | {"items"},
+    "harness": _DECODING | _ASKING | _LENGTHS | _HEARING,
 }
 
+_ASKED: dict[str, Any] = {
+    "strategy": "direct",
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "repetition_penalty": 1.0,
+}
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "quality": {
-        "strategy": "direct",
-        "temperature": 0.0,
-        "top_p": 1.0,
-        "top_k": 0,
-        "repetition_penalty": 1.0,
-        "batch_size": 16,
-    },
+    "text": {**_ASKED, "batch_size": 16},
+    # One by one: the latency of a picture is what people ask for.
+    "vision": {**_ASKED, "batch_size": 1},
+    "speech": {"temperature": 0.0, "batch_size": 1},
     "speed": {"prompt_tokens": 128, "new_tokens": 128, "stop": StopRule()},
     "harness": {"batch_size": 16},
 }
@@ -47,7 +54,7 @@ class Combiner:
         self.workloads: dict[str, Workload] = {}
         #: sentences for the user, each once, in order
         self.notes: dict[str, None] = {}
-        self._put: set[tuple[str, str]] = set()
+        self._put: set[tuple[str | None, str]] = set()
 
     def jobs(self, block: Block, axes: Axes) -> Iterator[JobSpec]:
         """Yield the job of every combination that is not excluded. Raises InputError."""
@@ -67,14 +74,19 @@ class Combiner:
                 where=block.where("workload"),
             )
         settings = combination.pop("settings", DEFAULT_SETTINGS)
-        unused = _UNUSED[workload.kind]
-        values = {"precision": entry.precision, **_DEFAULTS[workload.kind]}
-        given = {key: value for key, value in combination.items() if key not in unused}
+        # Quality is asked in a way that depends on the task.
+        kind = workload.task if workload.kind == "quality" else workload.kind
+        values = {"precision": entry.precision, **_DEFAULTS[kind]}
+        given = {key: value for key, value in combination.items() if key not in _UNUSED[kind]}
         if workload.kind == "quality":
-            strategy = given.get("strategy", values["strategy"])
+            strategy = given.get("strategy", values.get("strategy"))
             values["max_new_tokens"] = _limit(workload, entry)
-            values |= self._preset(entry, settings, strategy)
+            preset = self._preset(entry, settings, strategy)
+            values |= {key: value for key, value in preset.items() if key not in _UNUSED[kind]}
         values |= given
+        if values.get("processes", 1) > 1:
+            # A fresh process each, whatever was said: one job has one specification.
+            values["isolation"] = "process"
         if values["precision"] not in entry.memory_gib:
             raise InputError(
                 f"{entry.name!r} has no {values['precision']}; it has {', '.join(entry.memory_gib)}",
@@ -85,7 +97,7 @@ class Combiner:
             self._note_quality(values, entry)
         return JobSpec(**values)
 
-    def _preset(self, entry: ModelEntry, name: str, strategy: str) -> dict[str, float | int]:
+    def _preset(self, entry: ModelEntry, name: str, strategy: str | None) -> dict[str, float | int]:
         if name == DEFAULT_SETTINGS:
             return {}
         if name not in entry.settings:
@@ -99,8 +111,8 @@ class Combiner:
                 f"{workload.name!r} has {len(workload.items)} items, not {values['items']}",
                 where=block.where("items"),
             )
-        pair = (values["strategy"], workload.name)
-        if pair not in self._put:
+        pair = (values.get("strategy"), workload.name)
+        if pair[0] is not None and pair not in self._put:
             try:
                 self.library.strategies[values["strategy"]].template(workload)
             except InputError as error:
@@ -116,7 +128,9 @@ class Combiner:
                     f"samples = {samples} at temperature 0: each item is asked once, since greedy answers are all alike"
                 )
             # The same answer whatever the sampling settings and however often it is asked.
-            values |= {"top_p": 1.0, "top_k": 0, "seed": 0, "samples": 1}
+            values |= {"seed": 0, "samples": 1}
+            if "top_p" in values:
+                values |= {"top_p": 1.0, "top_k": 0}
         limit, thinking = values["max_new_tokens"], entry.thinking_tokens
         if thinking and limit is not None and limit < thinking:
             self._note(

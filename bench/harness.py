@@ -8,7 +8,7 @@ files alone, since importing it takes seconds.
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,8 @@ _DEFINED = re.compile(
 )
 #: `tag: NAME`, or a list of names
 _TAGS = re.compile(r"""^["']?tag["']?[ \t]*:(.*\n?(?:[ \t]*-.*\n?)*)""", re.M)
+_NUM_FEWSHOT = re.compile(r"^num_fewshot:[ \t]*(\d{1,6})\b", re.M)
+_INCLUDE = re.compile(r"""^include:[ \t]*["']?([^\s"'#]+)""", re.M)
 _DASH = re.compile(r"^[ \t]*-", re.M)
 _WORD = re.compile(r"""[^\s"'\[\],#]+""")
 
@@ -51,7 +53,7 @@ def harness_workload(name: str, *, where: str | None, folder: Path | None = None
         raise InputError(f"{PREFIX} names no task; write {PREFIX}TASK, such as {PREFIX}arc_easy", where=where)
     if folder is None:
         _check_known(task, where)
-        return _workload(name, f"The task {task} of lm-eval.")
+        return lm_eval_workload(name)
     files = _read_folder(folder, where)
     return _workload(name, f"The lm-eval task {task_of(name, files, where=where)} of an own folder.", files)
 
@@ -152,6 +154,33 @@ def _task_files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _NO_TASKS]
         yield from (Path(parent, name) for name in names if name.endswith("yaml") or "." not in name)
+
+
+def lm_eval_workload(name: str) -> Workload:
+    """Return the workload of one of lm-eval's own tasks, be it known or not."""
+    return _workload(name, f"The task {name.removeprefix(PREFIX)} of lm-eval.")
+
+
+def default_shots(folder: Path, tasks: Collection[str]) -> dict[str, int]:
+    """Return how many examples lm-eval shows by itself, by task; without those that no file under `folder` defines."""
+    marks = {task: task.encode() for task in tasks}
+    found: dict[str, int] = {}
+    for path in sorted(_task_files(folder), key=lambda path: path.as_posix()) if tasks else ():
+        content = path.read_bytes() if path.suffix == ".yaml" else b""
+        if not any(mark in content for task, mark in marks.items() if task not in found):
+            continue
+        for task in defined([content.decode("utf-8", "replace")]).tasks & marks.keys() - found.keys():
+            found[task] = _shots(path) or 0
+    return found
+
+
+def _shots(path: Path, depth: int = 5) -> int | None:
+    """Return the number of examples that a task file asks for, itself or in what it includes."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if match := _NUM_FEWSHOT.search(text):
+        return int(match[1])
+    included = _INCLUDE.search(text)
+    return _shots(path.parent / included[1], depth - 1) if included and depth else None
 
 
 def _workload(name: str, description: str, files: dict[str, str] | None = None) -> Workload:

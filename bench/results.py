@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.surroundings import Surroundings
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -14,6 +16,8 @@ class Sample(_Frozen):
 
     #: 0, 1, 2 ... in the order of measuring
     iteration: int
+    #: 1, 2 ... for the process that it was measured in, where a job's iterations are spread over several
+    process: int = 1
     #: sequences in the call
     batch_size: int
     #: tokens of the prompt of one sequence (the padded length in a quality workload)
@@ -52,6 +56,8 @@ class Answer(_Frozen):
     thinking_tokens: int | None = None
     #: 0 to 100 (see `bench.readability`); None for an answer that is too short to be judged
     readability: float | None = None
+    #: language that a speech model was told or heard ("en"); None for other models
+    language: str | None = None
 
 
 class Breakdown(_Frozen):
@@ -98,7 +104,11 @@ class Figures(_Frozen):
     peak_device_memory_bytes: int | None = None
     peak_process_memory_bytes: int | None = None
     weights_bytes: int | None = None
+    #: what the device used from the first to the last iteration, and the same for each token generated meanwhile
     energy_joules: float | None = None
+    energy_joules_per_token: float | None = None
+    #: `rapl`, `nvml` or `apple`
+    energy_source: str | None = None
     items: int | None = None
     accuracy: float | None = None
     accuracy_stderr: float | None = None
@@ -120,6 +130,13 @@ class Figures(_Frozen):
     seconds_per_correct_answer: float | None = None
     word_error_rate: float | None = None
     real_time_factor: float | None = None
+    #: iterations thrown away before those that count; of several processes the most that one threw away
+    warmup_iterations: int | None = None
+    #: whether the latencies that count are steady; None for too few to tell
+    warm: bool | None = None
+    #: smallest and largest of the processes' median latencies; None for a single process
+    process_latency_low_seconds: float | None = None
+    process_latency_high_seconds: float | None = None
 
 
 class Environment(_Frozen):
@@ -135,7 +152,8 @@ class Environment(_Frozen):
     #: driver and toolkit of the accelerator
     driver: str | None = None
     threads: int | None = None
-    #: versions of further libraries that had a part in the figures ("lm_eval", "textstat")
+    #: versions of further libraries that had a part in the figures ("lm_eval", "textstat"); under `launch`, what
+    #: started the worker ("launchd", "up (terminal)")
     libraries: dict[str, str] | None = None
 
 
@@ -148,6 +166,8 @@ class Resolved(_Frozen):
     device_name: str
     #: hub commit, or SHA-256 of the weights
     revision: str
+    #: how attention was computed: some models have one way only
+    attention: str | None = None
     #: library that quantised the weights, with its version
     quantiser: str | None = None
     temperature: float | None = None
@@ -175,11 +195,16 @@ class Measurement(_Frozen):
     breakdowns: tuple[Breakdown, ...] = ()
     #: what a foreign harness reported
     metrics: tuple[Metric, ...] = ()
-    #: id of the process that held the model, and the run's place in it (1, 2 ...)
+    #: id of the process that held the model, the first of several, and the run's place in it (1, 2 ...)
     session: str
     session_position: int
-    #: seconds since the epoch, by the worker's clock; the device lock was held from the first to the second
+    #: seconds since the epoch, by the worker's clock; the device lock was held from the first to the second, of several
+    #: processes by each while it measured
     started_at: float
     finished_at: float
     #: reasons in words, empty for a clean run
     contamination: tuple[str, ...] = ()
+    #: whether measuring again may give a clean run, and is worth it: speed is what was asked for, and the reason passes
+    worth_repeating: bool = False
+    #: what else the machine did meanwhile; None where nobody watched
+    surroundings: Surroundings | None = None

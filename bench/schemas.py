@@ -142,6 +142,7 @@ def _validator_class() -> Callable[..., "Validator"]:
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
     }
+    # Its stubs leave `extend` without types.
     extended: Callable[..., Validator] = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
     return extended
 

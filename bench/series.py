@@ -6,7 +6,12 @@ from bench.results import Resolved
 from bench.spec import JobSpec, hash_of
 
 #: fields that joined the key later, with the value at which they are left out, so that old keys stay what they were
-_LATER: dict[str, Any] = {"chat_template_hash": None}
+_LATER: dict[str, Any] = {
+    "chat_template_hash": None,
+    "word_timestamps": False,
+    "detect_language": False,
+    "processes": 1,
+}
 
 
 def series_definition(
@@ -37,11 +42,14 @@ def series_definition(
         "new_tokens": spec.new_tokens,
         "precision": spec.precision,
         "quantiser": resolved.quantiser,
-        "attention": spec.attention,
+        "attention": resolved.attention or spec.attention,
         "compile": spec.compile,
         "cache": spec.cache,
         "batch_size": spec.batch_size,
         "isolation": spec.isolation,
+        "processes": spec.processes,
+        "word_timestamps": spec.word_timestamps,
+        "detect_language": spec.detect_language,
         "device": resolved.device,
         "machine": machine,
     }

@@ -18,10 +18,11 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class StopRule(BaseModel):
-    """When a speed workload has been measured often enough.
+    """When a speed workload has been measured often enough, and how long it may take to get warm.
 
     At least `min_iterations`, then until the 95 % confidence interval of the median latency lies within
-    +-`target` (a fraction of the median), at most `max_iterations` or `max_seconds`.
+    +-`target` (a fraction of the median), at most `max_iterations` or `max_seconds`. What is thrown away before that,
+    until the latencies are steady, is at most `max_warmup_iterations` or `max_warmup_seconds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,8 @@ class StopRule(BaseModel):
     min_iterations: int = Field(5, ge=1, le=10_000)
     max_iterations: int = Field(30, ge=1, le=10_000)
     max_seconds: float = Field(300.0, gt=0, le=86_400)
+    max_warmup_iterations: int = Field(30, ge=1, le=10_000)
+    max_warmup_seconds: float = Field(60.0, gt=0, le=86_400)
 
     @model_validator(mode="after")
     def _ordered(self) -> "StopRule":
@@ -80,6 +83,10 @@ class JobSpec(BaseModel):
     compile: bool = False
     #: kind of key-value cache
     cache: Literal["dynamic", "static"] = "dynamic"
+    #: give every word its time, which costs a second pass of the decoder (speech)
+    word_timestamps: bool = False
+    #: detect the language also where an item names it (speech)
+    detect_language: bool = False
     #: sequences generated at once
     batch_size: int = Field(1, ge=1, le=4096)
     device: Device = "any"
@@ -87,13 +94,22 @@ class JobSpec(BaseModel):
     machine: str | None = Field(None, pattern=MACHINE_ID, description=MACHINE_ID_IN_WORDS)
     #: `process` loads the model in a fresh process for this job alone
     isolation: Isolation = "session"
+    #: fresh processes, one after the other, that the iterations are spread over (speed workloads)
+    processes: int = Field(1, ge=1, le=100)
     #: when to stop (speed workloads)
     stop: StopRule | None = None
+    #: longest time it may hold the device; a worker's own limit (setting job_seconds) holds as well
+    job_seconds: float | None = Field(None, gt=0, le=604_800)
 
     @property
     def is_speed(self) -> bool:
         """Whether lengths are fixed and time is what is measured."""
         return self.new_tokens is not None
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether no other job shares a process with it."""
+        return self.isolation == "process" or self.processes > 1
 
     def canonical(self) -> str:
         """JSON with sorted keys, without what is at its default."""
@@ -114,6 +130,8 @@ def describe(spec: JobSpec) -> str:
     if spec.temperature:
         parts.append(f"t={spec.temperature:g}")
     parts.append(spec.precision)
+    if spec.processes > 1:
+        parts.append(f"in {spec.processes} processes")
     return " ".join(parts)
 
 

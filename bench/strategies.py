@@ -137,6 +137,10 @@ class Strategy(_Described):
         if isinstance(form.examples, tuple):
             return [(each.question, each.answer) for each in form.examples]
         wanted = len(workload.examples) if form.examples is True else int(form.examples)
+        if form.examples and workload.task != "text":
+            raise InputError(
+                f"{self.name} shows text alone, so it does not go with the {workload.task} workload {workload.name!r}"
+            )
         if form.examples and not workload.examples:
             raise InputError(
                 f"workload {workload.name!r} has no examples, which {self.name} needs; "

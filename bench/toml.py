@@ -54,6 +54,10 @@ class Lines:
     def _find(self, key: str, table: TablePath, number: int) -> int | None:
         start, end = self._span(table, number)
         if start is None:
+            wanted = (*table, key)
+            own = next((line for line, path in self._headers if path[: len(wanted)] == wanted), None)
+            if own is not None:  # [models.NAME], without a [models]
+                return own
             inner = next((line for line, path in self._headers if path[: len(table)] == table != path), None)
             if inner is not None and len(table) > 1:  # only a table within it has a header
                 return inner

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn, cast, get_args
 
@@ -11,8 +11,9 @@ from pydantic_core import InitErrorDetails
 
 from bench import constraints
 from bench.catalog import Task, fault
-from bench.errors import InputError
+from bench.errors import InputError, suggest
 from bench.items import Item
+from bench.media import FIELDS, MediaReader, sha256_of
 from bench.scoring import Scorer, check_answer, check_scorer, score
 
 #: scorers whose answers say how to judge an answer, so that few_shot needs another text to show
@@ -40,6 +41,10 @@ class Contents(NamedTuple):
     items: tuple[Item, ...]
     #: what few_shot shows
     examples: tuple[Item, ...]
+    #: content of the items' media by SHA-256, where all of it is small enough to travel
+    media: dict[str, bytes] = {}  # noqa: RUF012  (never changed)
+    #: else where each file lies, by SHA-256, relative to the workload's file
+    media_paths: dict[str, str] | None = None
 
 
 def validate_file(path: Path, *, task: str, score: str) -> list[Fault]:
@@ -47,32 +52,45 @@ def validate_file(path: Path, *, task: str, score: str) -> list[Fault]:
 
     Raises InputError for a task or scorer that is not available and for a file that can't be read.
     """
-    check_task(task)
-    return [each for each in _read(read_bytes(path), check_scorer(score)) if isinstance(each, Fault)]
+    known = check_task(task)
+    reader = _FileReader(path, known, check_scorer(score, task=known))
+    return [each for each in reader.read(read_bytes(path)) if isinstance(each, Fault)]
 
 
-def read_contents(data: bytes, file: str, score: Scorer) -> Contents:
+def read_contents(data: bytes, path: Path, task: Task, score: Scorer) -> Contents:
     """Return what a file's bytes hold. Raises InputError for the first fault, naming file, line and field."""
     lines: list[_Line] = []
-    for each in _read(data, score):
+    reader = _FileReader(path, task, score)
+    for each in reader.read(data):
         if isinstance(each, Fault):
-            raise each.error(file)
+            raise each.error(str(path))
         lines.append(each)
     items = [(line.example, Item(**line.model_dump(exclude={"example"}))) for line in lines]
     return Contents(
-        tuple(item for example, item in items if not example), tuple(item for example, item in items if example)
+        tuple(item for example, item in items if not example),
+        tuple(item for example, item in items if example),
+        reader.media.contents if reader.media.travels else {},
+        None if reader.media.travels else reader.media.paths,
     )
 
 
-def read_trusted(data: str) -> Contents:
-    """Return what the text of a built-in workload's file holds; our tests have validated it."""
+def read_trusted(data: str, content_of: Callable[[str], bytes]) -> Contents:
+    """Return what the text of a built-in workload's file holds; our tests have validated it.
+
+    `content_of` gives the content of a file that an item names.
+    """
     items: list[Item] = []
     examples: list[Item] = []
+    media: dict[str, bytes] = {}
     for line in data.splitlines():
         fields = json.loads(line)
+        if "audio" in fields:
+            content = content_of(fields["audio"])
+            fields["audio"] = sha256_of(content)
+            media[fields["audio"]] = content
         into = examples if fields.pop("example", False) else items
         into.append(Item(**{**fields, "answer": _as_text(fields["answer"])}))
-    return Contents(tuple(items), tuple(examples))
+    return Contents(tuple(items), tuple(examples), media)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -85,12 +103,12 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"can't read {path}: {error.strerror or error}") from None
 
 
-def check_task(task: str) -> None:
-    """Raise InputError for a task that own workloads can't have."""
-    if task != "text":
-        known = task in get_args(Task)
-        what = f"{task!r} is not available yet; there is text" if known else f"unknown task {task!r}; there is text"
-        raise InputError(f"task: {what}")
+def check_task(task: str) -> Task:
+    """Return the task of a name. Raises InputError for one that does not exist."""
+    known = get_args(Task)
+    if task not in known:
+        raise InputError(f"task: unknown task {task!r}{suggest(task, known)}")
+    return cast(Task, task)
 
 
 # ---- one line
@@ -106,6 +124,7 @@ def _as_text(answer: Any) -> Any:
 class _Line(Item):
     """A line of a workload's file; validated with the scorer as context."""
 
+    prompt: str
     example: Annotated[bool, Strict()] = False
 
     @field_validator("id", "prompt", "language", "shown")
@@ -171,59 +190,112 @@ def _storable(value: str | None) -> str | None:
 # ---- all lines
 
 
-def _read(data: bytes, score: Scorer) -> Iterator[_Line | Fault]:
-    """Yield each line, or its faults in its place."""
-    ids: dict[str, int] = {}
-    prompts: dict[str, int] = {}
-    asked = lines = 0
-    # Not `splitlines`: it also breaks at U+2028, which may stand inside a JSON string.
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        if not raw.strip():
-            continue
-        lines += 1
-        read = _read_line(raw, number, score)
-        if isinstance(read, list):
-            # Such a line may well be an item, so the file is not said to hold none.
-            asked += 1
-            yield from read
-            continue
-        asked += not read.example
-        prompt = " ".join(read.prompt.split())
-        twice = list(_duplicates(number, (("id", read.id, ids), ("prompt", prompt, prompts))))
-        if twice:
-            yield from twice
-        else:
-            yield read
-    if not asked:
-        what = 'every line is an "example", and no item is left to be asked' if lines else "the file holds no items"
-        yield Fault(None, "", what)
+class _FileReader:
+    """Reads the lines of one file, and the media that they name."""
+
+    def __init__(self, path: Path, task: Task, score: Scorer) -> None:
+        self._task = task
+        self._score = score
+        self.media = MediaReader(path.parent, FIELDS.get(task, ""))
+
+    def read(self, data: bytes) -> Iterator[_Line | Fault]:
+        """Yield each line, or its faults in its place."""
+        ids: dict[str, int] = {}
+        questions: dict[str, int] = {}
+        asked = lines = 0
+        # Not `splitlines`: it also breaks at U+2028, which may stand inside a JSON string.
+        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+            if not raw.strip():
+                continue
+            lines += 1
+            read = self._line(raw, number)
+            if isinstance(read, list):
+                # Such a line may well be an item, so the file is not said to hold none.
+                asked += 1
+                yield from read
+                continue
+            asked += not read.example
+            field, question = self._question(read)
+            twice = list(_duplicates(number, (("id", read.id, read.id, ids), (field, *question, questions))))
+            if twice:
+                yield from twice
+            else:
+                yield read
+        if not asked:
+            what = 'every line is an "example", and no item is left to be asked' if lines else "the file holds no items"
+            yield Fault(None, "", what)
+
+    def _question(self, line: _Line) -> tuple[str, tuple[str, str]]:
+        """Return what tells two questions apart: its field, how it is shown, and the whole of it."""
+        prompt = " ".join(line.prompt.split())
+        if self._task == "speech":
+            return "audio", (self.media.paths[line.audio or ""], line.audio or "")
+        return "prompt", (prompt, f"{line.image or ''} {prompt}")
+
+    def _line(self, raw: bytes, number: int) -> _Line | list[Fault]:
+        try:
+            data = _read_object(raw)
+        except ValueError as error:
+            return [Fault(number, "", str(error))]
+        if self._score == "none":
+            data.setdefault("answer", "")
+        if self._task == "speech":
+            # Not asked for: a clip is all that the model gets.
+            data.setdefault("prompt", _NOTHING)
+        try:
+            self._take_media(data)
+            line = _Line.model_validate(data, context=self._score)
+        except ValidationError as error:
+            return [Fault(number, field, message) for field, message in _faults(error)]
+        except _FieldError as error:
+            return [Fault(number, error.field, str(error))]
+        if line.example and self._task != "text":
+            return [Fault(number, "example", f"a {self._task} workload has no examples; few_shot shows text alone")]
+        if line.example and line.shown is None and self._score in JUDGED_BY_RULE:
+            what = f"is missing: with score = {self._score!r} an example needs an answer to show"
+            return [Fault(number, "shown", what)]
+        return line.model_copy(update={"prompt": ""}) if line.prompt == _NOTHING else line
+
+    def _take_media(self, data: dict[str, Any]) -> None:
+        """Put the SHA-256 of the picture or clip in the place of its path."""
+        wanted = FIELDS.get(self._task)
+        for field in FIELDS.values():
+            if field != wanted and field in data:
+                raise _FieldError(field, f"does not go with task = {self._task!r}")
+        if wanted is None:
+            return
+        if self._task == "speech" and data["prompt"] != _NOTHING:
+            raise _FieldError("prompt", "does not go with task = 'speech', where the clip is all that the model gets")
+        name = data.get(wanted)
+        if not isinstance(name, str) or not name.strip():
+            raise _FieldError(wanted, "is missing: give the path of the file, relative to this one")
+        try:
+            data[wanted] = self.media.read(name)
+        except ValueError as error:
+            raise _FieldError(wanted, str(error)) from None
 
 
-def _duplicates(number: int, keys: tuple[tuple[str, str, dict[str, int]], ...]) -> Iterator[Fault]:
-    for field, value, seen in keys:
+class _FieldError(Exception):
+    """What is wrong with one field of a line."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+#: stands for the prompt that a clip has not
+_NOTHING = "-"
+
+
+def _duplicates(number: int, keys: tuple[tuple[str, str, str, dict[str, int]], ...]) -> Iterator[Fault]:
+    for field, shown, value, seen in keys:
         before = seen.setdefault(value, number)
         if before != number:
-            yield Fault(number, field, f"{_short(value)} is already on line {before}")
+            yield Fault(number, field, f"{_short(shown)} is already on line {before}")
 
 
 def _short(value: str) -> str:
     return repr(value if len(value) <= 60 else f"{value[:57]}...")
-
-
-def _read_line(raw: bytes, number: int, score: Scorer) -> _Line | list[Fault]:
-    try:
-        data = _read_object(raw)
-    except ValueError as error:
-        return [Fault(number, "", str(error))]
-    if score == "none":
-        data.setdefault("answer", "")
-    try:
-        line = _Line.model_validate(data, context=score)
-    except ValidationError as error:
-        return [Fault(number, field, message) for field, message in _faults(error)]
-    if line.example and line.shown is None and score in JUDGED_BY_RULE:
-        return [Fault(number, "shown", f"is missing: with score = {score!r} an example needs an answer to show")]
-    return line
 
 
 def _faults(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.catalog import Task
 from bench.errors import InputError
 from bench.items import Item as Item
+from bench.pictures import DRAWN, ITEMS, draw
 from bench.scoring import SCORERS as SCORERS
 from bench.scoring import Scorer as Scorer
 from bench.scoring import check_scorer
@@ -20,7 +21,7 @@ from bench.spec import hash_of
 from bench.workload_files import check_task, read_bytes, read_contents, read_trusted
 
 #: tokens after which an answer to a user's own workload is cut where the job says nothing else
-OWN_MAX_NEW_TOKENS = 256
+OWN_MAX_NEW_TOKENS: dict[Task, int | None] = {"text": 256, "vision": 64, "speech": None}
 
 
 class Workload(BaseModel):
@@ -39,7 +40,7 @@ class Workload(BaseModel):
     items: tuple[Item, ...] = ()
     #: items that `few_shot` shows; never asked themselves
     examples: tuple[Item, ...] = ()
-    #: an answer is cut after this many tokens where the job says nothing else; None for a speed workload
+    #: an answer is cut after this many tokens where the job says nothing else; None leaves it to the model
     max_new_tokens: int | None = Field(None, ge=1)
     #: one sentence for people
     description: str = ""
@@ -47,6 +48,10 @@ class Workload(BaseModel):
     prose: bool = False
     #: files of a user's own harness task, by their path in its folder
     files: dict[str, str] | None = None
+    #: content of the items' media by SHA-256, in hex; it travels apart from the definition
+    media: dict[str, bytes] = Field(default_factory=dict, exclude=True, repr=False)
+    #: where media that is too large to travel lies under the workers' data_dir, by SHA-256
+    media_paths: dict[str, str] | None = None
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of scorer, items and examples: what must be equal for two runs to compare."""
@@ -87,6 +92,12 @@ class Workload(BaseModel):
         return tuple(item for item in self.items if item.id in taken)
 
 
+def workload_hash(workload: Workload) -> str:
+    """Return the hash of a workload's name, task and data, the files of a user's own harness task among them."""
+    files = [each for each in (workload.files, workload.media_paths) if each]
+    return hash_of([workload.name, workload.task, workload.digest(), *files])
+
+
 class _Stratum(NamedTuple):
     level: int
     language: str
@@ -125,9 +136,10 @@ class _Builtin(NamedTuple):
     """A built-in workload whose file has not been read."""
 
     score: Scorer
-    max_new_tokens: int
+    max_new_tokens: int | None
     description: str
     prose: bool = False
+    task: Task = "text"
 
 
 _BUILTIN = {
@@ -139,6 +151,7 @@ _BUILTIN = {
     "instructions": _Builtin("constraints", 256, "Requests whose form can be verified: counts, formats, barred words."),
     "structure": _Builtin("json_schema", 256, "Facts to be written as JSON that a schema allows."),
     "writing": _Builtin("keywords", 384, "Short texts that have to cover certain points, readably.", prose=True),
+    "dictation": _Builtin("wer", None, "Sentences read aloud by a synthesiser, to be written down.", task="speech"),
 }
 _SPEED = Workload(
     name="speed",
@@ -156,17 +169,41 @@ class _BuiltinWorkloads(Mapping[str, Workload]):
 
     def __getitem__(self, name: str) -> Workload:
         if name not in self._read:
-            self._read[name] = _read_builtin(name, _BUILTIN[name])
+            self._read[name] = _drawn(name) if name in DRAWN else _read_builtin(name, _BUILTIN[name])
         return self._read[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in _BUILTIN or name in self._read
+        return name in _BUILTIN or name in DRAWN or name in self._read
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*_BUILTIN, _SPEED.name))
+        return iter((*_BUILTIN, *DRAWN, _SPEED.name))
 
     def __len__(self) -> int:
-        return len(_BUILTIN) + 1
+        return len(_BUILTIN) + len(DRAWN) + 1
+
+
+class Summary(NamedTuple):
+    """A workload in a list."""
+
+    name: str
+    task: Task
+    kind: str
+    items: int | None
+    score: Scorer | None
+    description: str
+
+    @classmethod
+    def of(cls, workload: Workload) -> "Summary":
+        """Return the summary of a workload."""
+        items = len(workload.items) or None
+        return cls(workload.name, workload.task, workload.kind, items, workload.score, workload.description)
+
+
+def builtin_summary(name: str) -> Summary:
+    """Return the summary of a built-in workload, drawing no pictures for it."""
+    if name in DRAWN:
+        return Summary(name, "vision", "quality", ITEMS, DRAWN[name].score, DRAWN[name].description)
+    return Summary.of(builtin_workloads()[name])
 
 
 @cache
@@ -176,8 +213,27 @@ def builtin_workloads() -> Mapping[str, Workload]:
 
 
 def _read_builtin(name: str, entry: _Builtin) -> Workload:
-    contents = read_trusted(files("bench").joinpath(f"data/{name}.jsonl").read_text(encoding="utf-8"))
-    return Workload(name=name, task="text", kind="quality", **contents._asdict(), **entry._asdict())
+    folder = files("bench").joinpath("data")
+    text = folder.joinpath(f"{name}.jsonl").read_text(encoding="utf-8")
+    contents = read_trusted(text, lambda path: folder.joinpath(path).read_bytes())
+    return Workload(name=name, kind="quality", **contents._asdict(), **entry._asdict())
+
+
+def _drawn(name: str) -> Workload:
+    drawing, pictures = DRAWN[name], draw(name)
+    items = (
+        Item(id=one.id, prompt=one.prompt, answer=one.answer, level=one.level, image=one.sha256) for one in pictures
+    )
+    return Workload(
+        name=name,
+        task="vision",
+        kind="quality",
+        score=drawing.score,
+        items=tuple(items),
+        max_new_tokens=drawing.max_new_tokens,
+        description=drawing.description,
+        media={one.sha256: one.png for one in pictures},
+    )
 
 
 def read_workload(path: Path, *, name: str, task: str, score: str, where: str) -> Workload:
@@ -185,24 +241,25 @@ def read_workload(path: Path, *, name: str, task: str, score: str, where: str) -
 
     A line is {"id", "prompt", "answer"} and optionally "level" (1 to 3), "language", "structure" (what the form of a
     good answer holds) and "example": true, which makes it one that few_shot shows, by "shown" where the answer only
-    says how to judge. `where` is the place that declares the workload. Raises InputError for the first fault, naming
-    file, line and field.
+    says how to judge. For a vision model it has "image" too, for a speech model "audio" in place of the prompt, paths
+    relative to the file. `where` is the place that declares the workload. Raises InputError for the first fault,
+    naming file, line and field.
     """
     try:
-        check_task(task)
+        known = check_task(task)
     except InputError as error:
         raise InputError(f"workload {name!r}: {error.message}", where=where) from None
-    scorer = check_scorer(score, where=where)
+    scorer = check_scorer(score, task=known, where=where)
     try:
         data = read_bytes(path)
     except InputError as error:
         raise InputError(f"workload {name!r}: {error.message}", where=where) from None
-    contents = read_contents(data, str(path), scorer)
+    contents = read_contents(data, path, known, scorer)
     return Workload(
         name=name,
-        task="text",
+        task=known,
         kind="quality",
         score=scorer,
-        max_new_tokens=OWN_MAX_NEW_TOKENS,
+        max_new_tokens=OWN_MAX_NEW_TOKENS[known],
         **contents._asdict(),
     )

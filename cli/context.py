@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench.library import Library
     from db.engine import Database
     from db.settings import Settings
@@ -25,8 +27,9 @@ class State:
             click.echo(text, err=True)
 
     def override(self, **options: Any) -> None:
-        """Set options that come before every other source of settings."""
+        """Set options that come before every other source of settings, which are read anew."""
         self._options |= {key: value for key, value in options.items() if value is not None}
+        self.__dict__.pop("settings", None)
 
     @cached_property
     def settings(self) -> "Settings":
@@ -65,9 +68,8 @@ class State:
             self.database.dispose()
 
 
-def log_to_stderr(verbose: bool) -> None:
-    """Let a service say what it does."""
-    import logging
+def log_to_stderr(state: State, file: "Path | None" = None) -> None:
+    """Let a service say what it does on standard error, or in a file."""
+    from scheduler.logs import set_up_logging
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    logging.getLogger("benchbeat").setLevel(logging.DEBUG if verbose else logging.INFO)
+    set_up_logging(state.settings, verbose=state.verbose, file=file)

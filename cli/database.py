@@ -1,15 +1,16 @@
-"""`benchbeat db`: making, upgrading, checking and backing up the database."""
+"""`benchbeat db`: making, upgrading, checking, thinning and backing up the database."""
 
 from pathlib import Path
 
 import click
 
 from cli.context import State
+from cli.options import output_option
 
 
 @click.group()
 def db() -> None:
-    """Make, upgrade, check and back up the database.
+    """Make, upgrade, check, thin and back up the database.
 
     \b
     Example:
@@ -72,6 +73,47 @@ def check(state: State) -> None:
     finally:
         database.dispose()
     click.echo(f"{database.safe_url} answers and has schema {HEAD}")
+
+
+@db.command("prune", short_help="Remove the raw samples of old runs.")
+@click.option("--keep-samples", required=True, metavar="DURATION", help="Keep those of younger runs: 90d, 12w.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@output_option
+@click.pass_obj
+def prune(state: State, keep_samples: str, dry_run: bool, output: str) -> None:
+    """Remove the raw samples of runs that began longer ago. Runs, their figures and their answers stay.
+
+    Workers may run meanwhile; Ctrl-C leaves whole runs. Safe to repeat.
+
+    \b
+    Examples:
+      benchbeat db prune --keep-samples 90d --dry-run
+      benchbeat db prune --keep-samples 90d
+    """
+    from bench.schedules import read_duration
+    from cli.patience import patience
+    from db.prune import Pruned, count_prunable, free_bytes, prune_samples
+    from report.printing import print_rows
+
+    keep_seconds = read_duration(keep_samples, where="--keep-samples")
+    database = state.database
+    if dry_run:
+        with database.read() as connection:
+            found = count_prunable(connection, keep_seconds)
+    else:
+        found = Pruned(0, 0)
+        with patience(state, "removing samples"):
+            for each in prune_samples(database, keep_seconds):
+                found = Pruned(found.runs + each.runs, found.samples + each.samples)
+    if output != "table":
+        print_rows(["runs", "samples", "removed"], [[found.runs, found.samples, not dry_run]], output)
+        return
+    samples = "1 sample" if found.samples == 1 else f"{found.samples:,} samples"
+    runs = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
+    click.echo(f"{samples} of {runs} {'would be' if dry_run else 'were'} removed; the runs stay")
+    free = free_bytes(database)
+    if free and not dry_run:
+        click.echo(f"{free / 2**20:.1f} MiB of the file are free for what comes; it does not shrink")
 
 
 @db.command("backup", short_help="Copy a SQLite history.")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import click
 
@@ -68,9 +68,9 @@ def export(
         if kind == "sql":
             count = write_inserts(view, found.columns, found.kinds, found.rows, stream)
         else:
-            from report.formats import write_rows
+            from report.formats import Format, write_rows
 
-            count = write_rows(found.columns, found.rows, format=kind, stream=stream)  # type: ignore[arg-type]
+            count = write_rows(found.columns, found.rows, format=cast(Format, kind), stream=stream)
     if file is not None:
         state.say(f"{count:,} {'row' if count == 1 else 'rows'} of {view} written to {file}")
     return 0 if count else 4

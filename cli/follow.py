@@ -13,7 +13,13 @@ from bench.errors import UnavailableError
 from db.engine import Database
 from db.status import batch_status, jobs_of_batch, waiting_in_vain
 from db.workers import live_workers, workers_of_batch
-from report.progress import Snapshot, outcome_line, picture, waiting_line
+from report.progress import (
+    Snapshot,
+    disturbance_lines,
+    outcome_line,
+    picture,
+    waiting_line,
+)
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -24,7 +30,7 @@ _LOOK_SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 10.0
 
 #: phases that can take minutes without a figure
-_SLOW_PHASES = ("fetching", "waiting for the device")
+_SLOW_PHASES = ("fetching", "waiting for the device", "waiting for a quiet machine")
 
 #: exit codes
 DONE, FAILED, NOTHING_MEASURED = 0, 1, 4
@@ -98,6 +104,13 @@ def exit_code(last: Snapshot) -> int:
     return FAILED if last.batch.done else NOTHING_MEASURED
 
 
+def conclude(last: Snapshot) -> int:
+    """Say how many runs were disturbed, and by what; return the exit code."""
+    for line in disturbance_lines(last.jobs):
+        click.echo(line, err=True)
+    return exit_code(last)
+
+
 class _Teller:
     """Says in lines what is new: a job that has ended, or why others can't begin; only the latter if `quiet`."""
 
@@ -118,13 +131,15 @@ class _Teller:
                 self._ended.add(job.id)
                 click.echo(f"[{len(self._ended)}/{now.batch.jobs}] {outcome_line(job)}", err=True)
         for job in now.running:
-            phase = (job.progress or {}).get("phase")
-            if phase in _SLOW_PHASES:
-                self.say_once(f"job {job.id}: {phase}")
+            progress = job.progress or {}
+            if (phase := progress.get("phase")) in _SLOW_PHASES:
+                # A reason holds figures that change with every look.
+                reason = f" ({progress['reason']})" if progress.get("reason") else ""
+                self.say_once(f"job {job.id}: {phase}{reason}", key=f"job {job.id}: {phase}")
 
-    def say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+    def say_once(self, line: str, *, key: str | None = None) -> None:
+        if (key or line) not in self._said:
+            self._said.add(key or line)
             click.echo(line, err=True)
 
 

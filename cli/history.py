@@ -24,21 +24,39 @@ def _filter(name: str, help_text: str, **attributes: Any) -> Callable[[_Command]
     return click.option(f"--{name}", multiple=True, metavar=_LIST, help=help_text, **attributes)
 
 
-@click.command(short_help="Show what was measured, and what strategies gain.")
-@click.option("--batch", type=ID, multiple=True, help="Runs of a batch.")
-@_filter("model", "Runs of these models.", shell_complete=names_of("models"))
-@_filter("workload", "Runs of these workloads.", shell_complete=names_of("workloads"))
-@_filter("strategy", "Runs with these strategies.", shell_complete=names_of("strategies"))
-@_filter("machine", "Runs of these machines.")
-@_filter("device", "Runs on these kinds of device.", shell_complete=one_of(("cpu", "cuda", "mps")))
-@_filter(
-    "precision", "Runs in these precisions.", shell_complete=one_of(("float32", "float16", "bfloat16", "int8", "int4"))
+_FILTERS = (
+    click.option("--batch", type=ID, multiple=True, help="Runs of a batch."),
+    _filter("model", "Runs of these models.", shell_complete=names_of("models")),
+    _filter("workload", "Runs of these workloads.", shell_complete=names_of("workloads")),
+    _filter("strategy", "Runs with these strategies.", shell_complete=names_of("strategies")),
+    _filter("machine", "Runs of these machines."),
+    _filter("device", "Runs on these kinds of device.", shell_complete=one_of(("cpu", "cuda", "mps"))),
+    _filter(
+        "precision",
+        "Runs in these precisions.",
+        shell_complete=one_of(("float32", "float16", "bfloat16", "int8", "int4")),
+    ),
+    _filter("series", "Runs of these series."),
+    click.option(
+        "--where", multiple=True, metavar="CONDITION", help="Runs with, say, accuracy>=0.5 or precision~float."
+    ),
+    click.option("--label", multiple=True, metavar="K=V", help="Runs of batches with this label."),
+    click.option("--since", metavar="TIME", help="Begun since 7d, yesterday, monday, 2026-05-01."),
+    click.option("--until", metavar="TIME", help="Begun until then, that day included."),
 )
-@_filter("series", "Runs of these series.")
-@click.option("--where", multiple=True, metavar="CONDITION", help="Runs with, say, accuracy>=0.5 or precision~float.")
-@click.option("--label", multiple=True, metavar="K=V", help="Runs of batches with this label.")
-@click.option("--since", metavar="TIME", help="Begun since 7d, yesterday, monday, 2026-05-01.")
-@click.option("--until", metavar="TIME", help="Begun until then, that day included.")
+
+
+def filter_options(command: _Command) -> _Command:
+    """Add the options that choose runs; `read_filters` reads them."""
+    added: Any = command
+    for option in reversed(_FILTERS):
+        added = option(added)
+    result: _Command = added
+    return result
+
+
+@click.command(short_help="Show what was measured, and what strategies gain.")
+@filter_options
 @click.option(
     "--columns", metavar="C[,C]", help="These columns, or `all`, instead of the usual ones.", shell_complete=_COLUMNS
 )
@@ -98,14 +116,29 @@ def print_history(state: State, query: "Query", output: str) -> int:
     with state.database.read() as connection:
         rows = read_history(connection, query)
     if not rows.rows:
-        return _nothing(state, output, list(rows.columns))
+        return say_nothing(state, output, list(rows.columns))
     print_runs(rows, output, is_chosen=bool(query.columns))
     return 0
 
 
 def _query(asked: dict[str, Any]) -> "Query":
-    from bench.labels import read_labels
     from db.columns import KINDS
+
+    columns = tuple(KINDS["history"]) if asked["columns"] == "all" else _list(asked["columns"])
+    is_plain = not (asked["group_by"] or asked["best_by"])
+    return replace(
+        read_filters(asked),
+        columns=columns,
+        sort=_list(asked["sort"]),
+        group_by=_list(asked["group_by"]),
+        best_by=asked["best_by"],
+        limit=asked["limit"] or (50 if is_plain else None),
+    )
+
+
+def read_filters(asked: dict[str, Any]) -> "Query":
+    """Return what the options of `filter_options` choose. Raises InputError."""
+    from bench.labels import read_labels
     from db.conditions import Condition
     from db.history import Query
 
@@ -115,18 +148,11 @@ def _query(asked: dict[str, Any]) -> "Query":
         for given in asked[name]
         for value in ([given] if isinstance(given, int) else _list(given))
     ]
-    columns = tuple(KINDS["history"]) if asked["columns"] == "all" else _list(asked["columns"])
-    is_plain = not (asked["group_by"] or asked["best_by"])
     return Query(
         conditions=(*conditions, *map(Condition.parse, asked["where"])),
         labels=read_labels(asked["label"], "--label"),
         since=asked["since"],
         until=asked["until"],
-        columns=columns,
-        sort=_list(asked["sort"]),
-        group_by=_list(asked["group_by"]),
-        best_by=asked["best_by"],
-        limit=asked["limit"] or (50 if is_plain else None),
     )
 
 
@@ -142,7 +168,7 @@ def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
         found = gains(connection, replace(query, limit=None), metric)
     if not found:
         if output != "table":
-            _nothing(state, output, list(COLUMNS))
+            say_nothing(state, output, list(COLUMNS))
         else:
             again = " asked more than once" if metric == "consistency" else ""
             state.say(f"no strategy was measured beside `direct` on the same items{again} yet")
@@ -151,7 +177,8 @@ def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
     return 0
 
 
-def _nothing(state: State, output: str, columns: list[str]) -> int:
+def say_nothing(state: State, output: str, columns: list[str]) -> int:
+    """Say that no run matches, or that there is none at all, and return exit code 4."""
     from db.history import Query
     from db.history import history as read_history
     from report.printing import print_rows

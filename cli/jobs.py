@@ -138,9 +138,9 @@ def rerun(state: State, job: tuple[int, ...], batch: int | None, anywhere: bool,
     ring(state)
     if not wait:
         return 0
-    from cli.follow import exit_code, follow
+    from cli.follow import conclude, follow
 
-    return exit_code(follow(state.database, new, quiet=state.quiet))
+    return conclude(follow(state.database, new, quiet=state.quiet))
 
 
 def _need_one(job: tuple[int, ...], batch: int | None) -> None:

@@ -35,12 +35,16 @@ _AXES = {
     "attention": "sdpa or eager.",
     "compile": "true compiles the model.",
     "cache": "dynamic or static cache of keys and values.",
+    "word-timestamps": "true gives every word its time (speech).",
+    "detect-language": "true detects also a known language (speech).",
     "batch-size": "Sequences generated at once.",
     "device": "any, cpu, cuda or mps.",
     "machine": "Id of the one machine that may run it.",
     "settings": "recommended: what each model's makers advise, where nothing is said.",
     "isolation": "session, or process for a fresh one each.",
+    "processes": "Fresh processes that iterations are spread over (speed).",
     "stop": "When to stop (speed): target=0.02,max_iterations=30.",
+    "job-seconds": "Longest time a job may hold the device.",
 }
 
 #: words that an axis may have, for a shell to complete
@@ -49,6 +53,8 @@ _WORDS = {
     "attention": ("sdpa", "eager"),
     "compile": ("true", "false"),
     "cache": ("dynamic", "static"),
+    "word-timestamps": ("true", "false"),
+    "detect-language": ("true", "false"),
     "device": ("any", "cpu", "cuda", "mps"),
     "isolation": ("session", "process"),
     "settings": ("recommended", "default"),

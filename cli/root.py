@@ -20,19 +20,24 @@ COMMANDS = {
     "down": ("cli.services", "down", "Stop what `up` or `run` left running on this machine."),
     "submit": ("cli.submit", "submit", "Queue a sweep for the workers."),
     "worker": ("cli.services", "worker", "Run one worker, for a supervisor."),
-    "beat": ("cli.services", "beat", "Run beat, which rings again for what was lost."),
+    "beat": ("cli.services", "beat", "Run beat, which runs schedules and looks after the queue."),
+    "service": ("cli.service", "service", "Let launchd or systemd run a worker or beat."),
+    "schedule": ("cli.schedules", "schedule", "Run sweeps by the clock."),
     "status": ("cli.jobs", "status", "Show batches, jobs, workers and queues."),
     "cancel": ("cli.jobs", "cancel", "Cancel jobs or a batch."),
     "retry": ("cli.jobs", "retry", "Measure failed or cancelled jobs once more."),
     "rerun": ("cli.jobs", "rerun", "Measure jobs or a batch once more, in a new batch."),
     "history": ("cli.history", "history", "Show what was measured, and what strategies gain."),
+    "compare": ("cli.compare", "compare", "Compare runs by a column, or two batches."),
+    "regressions": ("cli.regressions", "regressions", "Show what became slower or faster."),
     "sql": ("cli.ask", "sql", "Ask the history in SQL, read-only."),
     "export": ("cli.export", "export", "Write what was measured to a file."),
+    "import": ("cli.imports", "import_", "Take over results of llama-bench and lm-eval."),
     "models": ("cli.models", "models", "List, show and fetch models."),
     "workloads": ("cli.workloads", "workloads", "List, show and validate workloads."),
     "strategies": ("cli.workloads", "strategies", "List and show prompt strategies."),
     "completion": ("cli.completion", "completion", "Print what makes a shell complete commands and names."),
-    "db": ("cli.database", "db", "Make, upgrade, check and back up the database."),
+    "db": ("cli.database", "db", "Make, upgrade, check, thin and back up the database."),
     "doctor": ("cli.doctor", "doctor", "Look at this machine and say what is missing."),
 }
 
@@ -100,7 +105,8 @@ def benchbeat(ctx: click.Context, home: str | None) -> None:
       benchbeat history
       benchbeat sql "select prompt, expected, text from answers limit 5"
 
-    Exit codes: 0 done, 1 failed, 2 bad input, 4 nothing measured; 130 after Ctrl-C.
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 a slow-down stands (`regressions`), 4 nothing measured;
+    130 after Ctrl-C.
     """
     state = ctx.ensure_object(State)
     state.override(home=home)
@@ -152,14 +158,21 @@ def run(arguments: list[str] | None) -> int:
         if verbose:
             _show_traceback()
         kind = type(error).__name__
-        click.echo(f"Error: {kind}: {error}\nThis is a fault in benchbeat; --verbose shows where.", err=True)
+        said = _without_passwords(str(error))
+        click.echo(f"Error: {kind}: {said}\nThis is a fault in benchbeat; --verbose shows where.", err=True)
         return 1
 
 
 def _show_traceback() -> None:
     import traceback
 
-    traceback.print_exc()
+    click.echo(_without_passwords(traceback.format_exc()), err=True, nl=False)
+
+
+def _without_passwords(text: str) -> str:
+    from scheduler.logs import redactor
+
+    return redactor()(text)
 
 
 def _close_quietly() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from cli.children import start_service, stop_service
+from cli.children import open_log, start_service, stop_service
 from cli.context import State
-from cli.follow import NOTHING_MEASURED, exit_code, follow, snapshot
+from cli.follow import NOTHING_MEASURED, conclude, follow, snapshot
 from cli.options import output_option, read_sweep_options, say_sweep, sweep_options
 from cli.patience import patience
 from cli.submit import check_can_be_had, ring
@@ -87,9 +87,8 @@ def _process_exists(pid: int) -> bool:
 
 def _start_worker(state: State, batch_id: int) -> subprocess.Popen[bytes]:
     settings = state.settings
-    settings.logs.mkdir(parents=True, exist_ok=True)
-    with (settings.logs / "worker.log").open("ab") as log:
-        return start_service(settings.home, "worker", "--batch", str(batch_id), output=log)
+    with open_log(settings.logs / "worker.log") as log:
+        return start_service(settings.home, "worker", "--batch", str(batch_id), by="run", output=log)
 
 
 def _say_how_to_go_on(state: State, batch_id: int, child: subprocess.Popen[bytes] | None) -> None:
@@ -117,7 +116,7 @@ def _finish(state: State, batch_id: int, output: str) -> int:
             click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)
     for waiting in last.waiting:
         click.echo(waiting_line(waiting), err=True)
-    code = exit_code(last)
+    code = conclude(last)
     if code == NOTHING_MEASURED:
         click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)
     return code

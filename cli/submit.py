@@ -54,9 +54,9 @@ def submit(
     ring(state)
     if not wait:
         return 0
-    from cli.follow import exit_code, follow
+    from cli.follow import conclude, follow
 
-    return exit_code(follow(database, submission.batch_id, quiet=state.quiet))
+    return conclude(follow(database, submission.batch_id, quiet=state.quiet))
 
 
 def _print_submission(database: "Database", submission: "Submission", sweep: "Sweep", output: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.completion import names_of
+from cli.completion import names_of, one_of
 from cli.context import State
 from cli.options import output_option
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.templates import Messages
     from bench.workloads import Item, Workload
 
+_TASKS = ("text", "vision", "speech")
 _NAME = click.argument("name", shell_complete=names_of("workloads"))
 
 
@@ -40,10 +41,7 @@ def list_workloads(state: State, output: str) -> None:
     from report.printing import print_fitting
 
     columns = ["workload", "task", "kind", "items", "score", "description"]
-    rows = [
-        [w.name, w.task, w.kind, len(w.items) or None, w.score, w.description] for w in state.library.workloads.values()
-    ]
-    print_fitting(columns, rows, output, say_equal=True, expendable=["kind"])
+    print_fitting(columns, list(state.library.summaries()), output, say_equal=True, expendable=["kind"])
 
 
 @workloads.command("show", short_help="Show the items of a workload, or one as a model gets it.")
@@ -56,10 +54,18 @@ def list_workloads(state: State, output: str) -> None:
     help="How the item is put.",
     shell_complete=names_of("strategies"),
 )
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the item's picture or clip into a new file.",
+)
 @click.option("--model", help="Show the prompt to the letter as this model gets it.", shell_complete=names_of("models"))
 @output_option
 @click.pass_obj
-def show_workload(state: State, name: str, item: str | None, strategy: str, model: str | None, output: str) -> None:
+def show_workload(
+    state: State, name: str, item: str | None, strategy: str, save: Path | None, model: str | None, output: str
+) -> None:
     """Show the items of a workload with their expected answers; with --item the prompt that a strategy makes of one.
 
     \b
@@ -67,16 +73,23 @@ def show_workload(state: State, name: str, item: str | None, strategy: str, mode
       benchbeat workloads show arithmetic
       benchbeat workloads show arithmetic --item 7 --strategy chain_of_thought
       benchbeat workloads show facts --item facts-007 --model smollm2-135m
+      benchbeat workloads show charts --item 3 --save chart.png
     """
     workload = state.library.workload(name)
     if item is None:
-        if model is not None:
-            raise click.UsageError("--model shows the prompt of one item; give --item too")
+        for option, given in (("--model shows the prompt", model), ("--save writes the file", save)):
+            if given is not None:
+                raise click.UsageError(f"{option} of one item; give --item too")
         _print_items(workload, output)
         if not workload.items:
             state.say(f"{workload.name!r} has no items of its own to show: {workload.description}")
         return
     found = _item(workload, item)
+    if save is not None:
+        _save(state, workload, found, save)
+    if workload.task == "speech":
+        click.echo(f"the clip is all that a model gets; what is said in it: {_expected(found)}")
+        return
     messages = state.library.strategy(strategy, "--strategy").messages(workload, found.prompt)
     if model is None:
         _print_messages(messages, output)
@@ -87,9 +100,10 @@ def show_workload(state: State, name: str, item: str | None, strategy: str, mode
 @workloads.command("validate", short_help="Find every fault of an own workload's file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--score", help="The scorer that the workload names.")
+@click.option("--task", help="The task that the workload names: text, vision or speech.", shell_complete=one_of(_TASKS))
 @output_option
 @click.pass_obj
-def validate(state: State, file: Path, score: str | None, output: str) -> int:
+def validate(state: State, file: Path, score: str | None, task: str | None, output: str) -> int:
     """Check FILE: JSON lines, judged by --score, or a TOML file with every [workloads.NAME] that it declares.
 
     Every fault is named with line and field. Exit code 2 where there is one.
@@ -97,12 +111,13 @@ def validate(state: State, file: Path, score: str | None, output: str) -> int:
     \b
     Examples:
       benchbeat workloads validate rivers.jsonl --score contains
+      benchbeat workloads validate photos.jsonl --score contains --task vision
       benchbeat workloads validate examples/own-model.toml
     """
     from cli.validation import validated
     from report.printing import print_rows
 
-    results = validated(file, score)
+    results = validated(file, score, task)
     faults = [[str(each.file), fault.line, fault.field, fault.message] for each in results for fault in each.faults]
     if output != "table":
         print_rows(["file", "line", "field", "message"], faults, output)
@@ -194,6 +209,23 @@ def _item(workload: "Workload", wanted: str) -> "Item":
             return workload.items[int(wanted) - 1]
         raise InputError(f"{workload.name!r} has the items 1 to {len(workload.items)}, not {wanted}", where="--item")
     raise InputError(f"{workload.name!r} has no item {wanted!r}{suggest(wanted, by_id)}", where="--item")
+
+
+def _save(state: State, workload: "Workload", item: "Item", path: Path) -> None:
+    from bench.errors import InputError
+
+    content = workload.media.get(item.media or "")
+    if content is None:
+        what = "its media lies on the workers" if item.media else "is text alone"
+        raise InputError(f"item {item.id!r}: {what}, so there is nothing to write", where="--save")
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise InputError(f"{path} exists; give a new file", where="--save") from None
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror or error}", where="--save") from None
+    state.say(f"{path}: {len(content):,} bytes")
 
 
 def _print_messages(messages: "Messages", output: str) -> None:

@@ -9,17 +9,22 @@ Kind = Literal["text", "integer", "number", "boolean", "time", "json"]
 _INTEGERS = """
     run_id job_id batch max_new_tokens seed batch_size prompt_tokens new_tokens session_position iterations items
     top_k samples threads quality_formula runs contaminated_runs iteration level sample memory_mib priority attempt
-    failures repeat_of jobs queued running done failed cancelled
-    peak_device_memory_bytes peak_process_memory_bytes weights_bytes
+    failures repeat_of jobs queued running done failed cancelled processes process warmup_iterations
+    peak_device_memory_bytes peak_process_memory_bytes weights_bytes readings cores swapped_bytes
+    change_id first_run_id last_run_id extra_runs tries
     """
 _NUMBERS = """
     temperature top_p repetition_penalty prefill_tokens_per_second decode_tokens_per_second
     model_bandwidth_utilization energy_joules accuracy accuracy_stderr consistency readability quality
     word_error_rate real_time_factor completed answer_tokens thinking_tokens tokens_per_correct_answer
-    seconds_per_correct_answer score
+    seconds_per_correct_answer score energy_joules_per_token others_mean_cores others_max_cores others_busy_cores
+    stolen_mean_cores gpu_others_mean gpu_others_max gpu_max_celsius
+    level_before level_after ratio ratio_low ratio_high log_evidence
     """
 _WORDS: dict[Kind, str] = {
-    "boolean": "compile git_dirty contaminated cancel_requested",
+    "boolean": """
+    compile git_dirty contaminated cancel_requested word_timestamps detect_language paused warm judged low_power
+    """,
     "json": "labels libraries",
     "integer": _INTEGERS,
     "number": _NUMBERS,
@@ -36,7 +41,9 @@ _HISTORY = """
     accuracy accuracy_stderr consistency readability quality word_error_rate real_time_factor contaminated contamination
     batch_name device_name top_k repetition_penalty samples quantiser cache isolation python_version driver threads
     libraries quality_formula completed answer_tokens thinking_tokens tokens_per_correct_answer
-    seconds_per_correct_answer chat_template labels duration_seconds
+    seconds_per_correct_answer chat_template labels duration_seconds word_timestamps detect_language
+    samples_pruned_at processes process_latency_low_seconds process_latency_high_seconds warmup_iterations warm
+    energy_joules_per_token energy_source
     """
 _COLUMNS = {
     "history": _HISTORY,
@@ -47,11 +54,12 @@ _COLUMNS = {
     """,
     "samples": """
     run_id iteration batch_size prompt_tokens new_tokens ttft_seconds latency_seconds decode_tokens_per_second
-    prefill_tokens_per_second inter_token_seconds
+    prefill_tokens_per_second inter_token_seconds process
     """,
     "answers": """
     run_id job_id batch model workload strategy temperature item_id level language sample prompt expected text
     extracted score prompt_tokens new_tokens finish thinking_tokens readability precision machine series contaminated
+    heard_language
     """,
     "breakdowns": """
     run_id batch model workload strategy temperature precision by value items accuracy accuracy_stderr series
@@ -60,13 +68,33 @@ _COLUMNS = {
     "metrics": """
     run_id batch model workload precision task name filter value stderr series contaminated
     """,
+    "surroundings": """
+    run_id job_id batch model workload machine device started_at contaminated contamination judged watched_seconds
+    readings gate_waited_seconds cores others_mean_cores others_max_cores others_busy_seconds others_busy_cores
+    stolen_mean_cores greediest gpu_others_mean gpu_others_max gpu_busy_seconds gpu_greediest gpu_slowed_by
+    gpu_slowed_seconds gpu_max_celsius thermal throttled_seconds memory_pressure memory_stalled_seconds swapped_bytes
+    power_source low_power slept_seconds clock_step_seconds witness_cpu_seconds series
+    """,
+    "changes": """
+    change_id series metric state kind model workload strategy precision prompt_tokens new_tokens batch_size device
+    machine level_before level_after ratio ratio_low ratio_high log_evidence changed_at last_run_id first_run_id run_id
+    suspected_at decided_at extra_runs batch job_id
+    """,
     "jobs": """
     job_id batch batch_name state model workload strategy temperature precision prompt_tokens new_tokens device machine
     queue memory_mib priority attempt failures worker run_id error repeat_of reason queued_at started_at finished_at
     cancel_requested progress spec labels waited_seconds duration_seconds
     """,
     "attempts": "job_id attempt worker machine started_at finished_at outcome error stderr",
-    "batches": "batch name key priority created_at jobs queued running done failed cancelled labels",
+    "batches": """
+    batch name key priority created_at jobs queued running done failed cancelled labels schedule published_at
+    """,
+    "schedules": """
+    schedule cron every_seconds timezone misfire grace_seconds overlap machine jobs paused paused_reason next_due_at
+    created_at
+    """,
+    "firings": "schedule due_at decided_at outcome batch note late_seconds",
+    "alerts": "batch schedule state decided_at title body tries error",
 }
 
 

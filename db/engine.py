@@ -19,6 +19,8 @@ BUSY_TIMEOUT_SECONDS = 30
 
 #: PostgreSQL's code for writing to a server that only reads: a standby, or one whose disk is full
 _READ_ONLY = "25006"
+#: ... and for what a login may not do
+_DENIED = "42501"
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -49,6 +51,8 @@ class Database:
         self._parsed = make_url(url)
         self.is_sqlite = self._parsed.get_backend_name() == "sqlite"
         self._foreign_keys = foreign_keys
+        #: when it last could not be had, by this process's monotonic clock; None where it always could
+        self.away_at: float | None = None
         self._writer = self._engine(read_only=False)
         # Readers of SQLite must not queue for the write lock that BEGIN IMMEDIATE takes.
         self._reader = self._engine(read_only=True) if self.is_sqlite else self._writer
@@ -82,6 +86,7 @@ class Database:
             yield
         except exc.DBAPIError as error:
             if _is_away(error):
+                self.away_at = time.monotonic()
                 raise UnavailableError(self._explain(error)) from error
             raise
 
@@ -92,6 +97,11 @@ class Database:
             if isinstance(error.orig, sqlite3.OperationalError) and "no such table" in reason:
                 return f"The database {path} has no benchbeat tables ({reason}); run `benchbeat db upgrade`"
             return f"The database {path} can't be used ({reason}); check the folder, its rights and the disk's space"
+        if _sqlstate(error) == _DENIED:
+            return (
+                f"The login {self._parsed.username} may not do this ({reason}) in {self.safe_url}; "
+                "put the login that owns the tables into BENCHBEAT_DATABASE_URL"
+            )
         return (
             f"The database {self.safe_url} can't be used ({reason}); start PostgreSQL there, "
             "or unset BENCHBEAT_DATABASE_URL to use SQLite"
@@ -119,7 +129,12 @@ def _is_away(error: exc.DBAPIError) -> bool:
     if isinstance(error, exc.OperationalError | exc.InterfaceError):
         return True
     # SQLite says with a plain DatabaseError that a file is damaged or none of its own.
-    return type(error) is exc.DatabaseError or getattr(error.orig, "sqlstate", None) == _READ_ONLY
+    return type(error) is exc.DatabaseError or _sqlstate(error) in (_READ_ONLY, _DENIED)
+
+
+def _sqlstate(error: exc.DBAPIError) -> str | None:
+    """Return PostgreSQL's code of a failure."""
+    return getattr(error.orig, "sqlstate", None)
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -123,7 +123,9 @@ def _kinds(shape: _Shape, device: str) -> Iterator[_Key]:
 
 def _runs(connection: Connection) -> Sequence[Row[Any]]:
     columns = (run.c[name] for name in (*_TIMED, "started_at", "finished_at"))
-    return list(connection.execute(select(*columns).order_by(run.c.id.desc()).limit(_RUNS_AT_MOST)))
+    # What another tool took says nothing about our jobs.
+    query = select(*columns).where(run.c.source == "benchbeat")
+    return list(connection.execute(query.order_by(run.c.id.desc()).limit(_RUNS_AT_MOST)))
 
 
 def _items_by_workload(connection: Connection) -> dict[str, int]:

@@ -23,9 +23,14 @@ _ORDER = {
     "answers": "run_id, item_id, sample",
     "breakdowns": 'run_id, "by", "value"',
     "metrics": "run_id, task, name, filter",
+    "surroundings": "run_id",
+    "changes": "change_id",
     "jobs": "job_id",
     "attempts": "job_id, attempt",
     "batches": "batch",
+    "schedules": "schedule",
+    "firings": "schedule, due_at",
+    "alerts": "batch",
 }
 
 

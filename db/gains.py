@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, bindparam, text
 
@@ -27,7 +27,7 @@ SELECT r.id, r.started_at, r.model, r.workload, r.strategy, r.temperature, r.pre
 FROM run r
 JOIN series_key k ON k.id = r.series_id
 JOIN workload w ON w.hash = r.workload_hash
-WHERE NOT r.contaminated AND r.strategy IS NOT NULL
+WHERE r.strategy IS NOT NULL
 """
 #: what is the mean of a column over the answers to an item
 _AVERAGED = {"accuracy": "score", "readability": "readability"}
@@ -69,6 +69,15 @@ class Gain:
     run_id: int
 
 
+class _Scored(Protocol):
+    @property
+    def id(self) -> int: ...
+    @property
+    def scorer(self) -> str: ...
+    @property
+    def prose(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class _Run:
     id: int
@@ -88,14 +97,15 @@ class _Run:
 def gains(connection: Connection, query: Query, metric: str = "accuracy") -> list[Gain]:
     """Return the gain of each strategy over `direct` by model, workload and all else that makes a series.
 
-    Of the runs that match the query, the last clean one of each strategy is taken; its baseline too, and where none
-    of those matches, the last clean one of all. `metric` is one of GAINED. Raises InputError for another one.
+    Of the runs that match the query, the last one of each strategy is taken; its baseline too, and where none of those
+    matches, the last one of all. A disturbed run counts: that takes its speed and leaves its answers. `metric` is one
+    of GAINED. Raises InputError for another one.
     """
     if metric not in GAINED:
         raise InputError(f"{metric!r} is nothing that a strategy gains{suggest(metric, GAINED)}")
     pairs = _pairs(connection, query)
     needed = sorted({run.id: run for pair in pairs for run in pair}.values(), key=lambda run: run.id)
-    values = _values_by_run(connection, needed, metric)
+    values = values_by_run(connection, needed, metric)
     found = [_gain(baseline, run, values[baseline.id], values[run.id], metric) for baseline, run in pairs]
     return [each for each in found if each is not None]
 
@@ -179,8 +189,8 @@ def _gain(
     )
 
 
-def _values_by_run(connection: Connection, runs: Sequence[_Run], metric: str) -> dict[int, dict[str, float]]:
-    """Return the metric of each item of each run; an item that has none is left out."""
+def values_by_run(connection: Connection, runs: Sequence[_Scored], metric: str) -> dict[int, dict[str, float]]:
+    """Return the metric, of GAINED, of each item of each run; an item that has none is left out."""
     ids = [run.id for run in runs]
     values: dict[int, dict[str, float]] = {run_id: {} for run_id in ids}
     if metric in _AVERAGED:
@@ -210,12 +220,12 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(measured) / len(measured) if measured else None
 
 
-def _consistency(answers: Sequence[Any], run: _Run) -> float | None:
+def _consistency(answers: Sequence[Any], run: _Scored) -> float | None:
     keys = [agreement_key(run.scorer, answer.extracted, answer.text) for answer in answers]
     return consistency({"item": keys}) if len(keys) > 1 else None
 
 
-def _quality(answers: Sequence[Any], run: _Run) -> float | None:
+def _quality(answers: Sequence[Any], run: _Scored) -> float | None:
     accuracy = _mean(answer.score for answer in answers)
     if accuracy is None:
         return None

@@ -23,10 +23,13 @@ COLUMNS = (
     "temperature",
     "precision",
     "device",
+    "source",
     "prompt_tokens",
     "new_tokens",
     "accuracy",
     "accuracy_stderr",
+    "word_error_rate",
+    "real_time_factor",
     "decode_tokens_per_second",
     "prefill_tokens_per_second",
     "ttft_seconds",
@@ -61,6 +64,7 @@ _HIGHER = (
 )
 _LOWER = (
     *(name for name in KINDS["history"] if name.endswith(("_seconds", "_bytes", "_joules", "_per_correct_answer"))),
+    "energy_joules_per_token",
     "word_error_rate",
     "real_time_factor",
     "answer_tokens",
@@ -71,7 +75,7 @@ METRICS: dict[str, bool] = dict.fromkeys(_HIGHER, True) | dict.fromkeys(_LOWER, 
 
 # runs of different lengths do not compete
 _COMPETITION = ("model", "workload", "prompt_tokens", "new_tokens")
-_SETTINGS = ("strategy", "temperature", "precision", "batch_size", "device", "machine")
+_SETTINGS = ("strategy", "temperature", "precision", "batch_size", "device", "machine", "source")
 
 
 @dataclass(frozen=True)

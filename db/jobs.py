@@ -14,6 +14,7 @@ from db.claims import Claimed as Claimed
 from db.claims import claim as claim
 from db.engine import Database, now
 from db.tables import attempt as attempt_table
+from db.tables import batch as batch_table
 from db.tables import in_state
 from db.tables import job as job_table
 from db.text import storable
@@ -240,6 +241,19 @@ def next_queued_in_batch(connection: Connection, batch_id: int, limit: int) -> l
     """Return the ids of a batch's queued jobs that come first."""
     query = select(job_table.c.id).where(in_state("queued"), job_table.c.batch_id == batch_id)
     return list(connection.execute(query.order_by(job_table.c.priority.desc(), job_table.c.id).limit(limit)).scalars())
+
+
+def unpublished_batches(connection: Connection) -> list[int]:
+    """Return the batches that nobody has rung for yet."""
+    return list(connection.execute(select(batch_table.c.id).where(batch_table.c.published_at.is_(None))).scalars())
+
+
+def mark_published(database: Database, batch_ids: list[int]) -> None:
+    """Note that batches were rung for."""
+    for part in in_parts(batch_ids):
+        with database.write() as connection:
+            new = (batch_table.c.id.in_(part), batch_table.c.published_at.is_(None))
+            connection.execute(update(batch_table).where(*new).values(published_at=now()))
 
 
 def work_left(connection: Connection, claimant: Claimant) -> bool:

@@ -6,10 +6,18 @@ from sqlalchemy import Connection, Row, Select, insert, select
 
 from bench.errors import InputError
 from bench.spec import JobSpec, hash_of
+from bench.sweep import PRIORITIES
 from db.engine import now
 from db.jobs import in_parts
-from db.submissions import NewBatch, NewJob, insert_batch
+from db.submissions import IMPORTED, NewBatch, NewJob, insert_batch
 from db.tables import batch, job, run
+
+#: why a job is measured again whose run was disturbed
+DISTURBED = "contaminated"
+#: ... and whose run made a change suspected
+CONFIRMATION = "confirmation"
+#: a confirming job goes before what is due: the machine should still be as it was
+_RAISED = 10
 
 #: what describes the job, as against what happened to it
 _COPIED = (
@@ -37,7 +45,7 @@ _COPIED = (
 def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list[int]:
     """Queue each ended job once more, in its batch. Returns the new jobs' ids.
 
-    Raises InputError for a job that does not exist or has not ended.
+    Raises InputError for a job that does not exist, has not ended or was imported.
     """
     rows = _ended_jobs(connection, job_ids)
     if not rows:
@@ -50,12 +58,51 @@ def repeat_jobs(connection: Connection, job_ids: list[int], reason: str) -> list
     return list(connection.execute(in_order, copies).scalars())
 
 
+def repeat_disturbed(connection: Connection, old: Row[Any], place: tuple[str, str], *, max_repeats: int) -> str | None:
+    """Queue a job whose run was disturbed once more, in its batch, on the machine and the device that measured it.
+
+    Not one that somebody cancelled, and not one that was repeated `max_repeats` times: of that one the sentence is
+    returned that says so. Must be called in the transaction that ends the job.
+    """
+    if old.cancel_requested or max_repeats == 0:
+        return None
+    tries = _tries(connection, old, max_repeats)
+    if tries > max_repeats:
+        return f"the last of {tries} tries: the machine never got quiet"
+    _repeat_in_place(connection, old, place, DISTURBED, old.priority)
+    return None
+
+
+def repeat_to_confirm(connection: Connection, job_id: int, place: tuple[str, str]) -> int:
+    """Queue a job once more, in its batch and before others, on the machine and device of `place`; returns its id."""
+    old = connection.execute(select(job).where(job.c.id == job_id)).one()
+    priority = min(old.priority + (0 if old.reason == CONFIRMATION else _RAISED), PRIORITIES.stop - 1)
+    return _repeat_in_place(connection, old, place, CONFIRMATION, priority)
+
+
+def _repeat_in_place(connection: Connection, old: Row[Any], place: tuple[str, str], reason: str, priority: int) -> int:
+    again = _again(old, place)
+    placed = {"spec": again.spec.canonical(), "device": again.spec.device, "machine": again.spec.machine}
+    values = {name: getattr(old, name) for name in _COPIED} | placed | {"queue": again.queue, "priority": priority}
+    values |= {"repeat_of": old.id, "reason": reason, "state": "queued", "queued_at": now()}
+    return int(connection.execute(insert(job).values(values).returning(job.c.id)).scalar_one())
+
+
+def _tries(connection: Connection, last: Row[Any], max_repeats: int) -> int:
+    """Return how often a job was measured, itself included, since somebody asked for it."""
+    tries, reason, before = 1, last.reason, last.repeat_of
+    while reason == DISTURBED and before is not None and tries <= max_repeats:
+        row = connection.execute(select(job.c.reason, job.c.repeat_of).where(job.c.id == before)).one()
+        tries, reason, before = tries + 1, row.reason, row.repeat_of
+    return tries
+
+
 def rerun(connection: Connection, job_ids: list[int], batch_id: int | None = None, anywhere: bool = False) -> int:
     """Queue ended jobs, and all of a batch, once more in a new batch, whose id is returned.
 
     Each job asks for what the old one asked for, on the machine and device that measured it unless `anywhere`. Of a
     batch's jobs that were repeated within it the repetition alone counts. Raises InputError for a batch or a job that
-    does not exist, and for a job that has not ended.
+    does not exist, and for a job that has not ended or was imported.
     """
     wanted = list(job_ids) if batch_id is None else [*job_ids, *_last_jobs(connection, batch_id)]
     rows = _ended_jobs(connection, wanted)
@@ -126,6 +173,8 @@ def _ended_jobs(connection: Connection, job_ids: list[int]) -> dict[int, Row[Any
     for job_id in job_ids:
         if job_id not in rows:
             raise InputError(f"there is no job {job_id}")
+        if rows[job_id].reason == IMPORTED:
+            raise InputError(f"job {job_id} was imported; only the tool that measured it can measure it again")
         if rows[job_id].state in ("queued", "running"):
             raise InputError(f"job {job_id} is {rows[job_id].state}; it can be repeated once it has ended")
     return {job_id: rows[job_id] for job_id in job_ids}

@@ -4,14 +4,16 @@ import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bench.results import Environment, Measurement
 from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
 from db.engine import Database
+from db.inserts import insert_new
 from db.jobs import finish_job
-from db.tables import answer, breakdown, environment, metric, run, sample, series_key, workload
+from db.regressions import expect_judgement
+from db.repeat import repeat_disturbed
+from db.tables import answer, batch, breakdown, environment, metric, run, sample, series_key, witness, workload
 from db.tables import attempt as attempt_table
 from db.text import storable
 
@@ -19,18 +21,10 @@ from db.text import storable
 _GAP_DIGITS = 6
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose unique key is not there yet."""
-    if not rows:
-        return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-
-
 def store_measurement(
-    database: Database, job_id: int, attempt: int, machine_id: str, measurement: Measurement
+    database: Database, job_id: int, attempt: int, machine_id: str, measurement: Measurement, *, max_repeats: int = 0
 ) -> int | None:
-    """Write the run and set its job `done` in one transaction.
+    """Write the run and set its job `done` in one transaction, which also queues a disturbed one again.
 
     Returns the run's id, or None where this attempt holds the job no longer: nothing is written then but the
     attempt's outcome `superseded`. What this attempt stored before is not stored again: its run's id comes back.
@@ -39,7 +33,12 @@ def store_measurement(
         job = finish_job(connection, job_id, attempt)
         if job is None:
             return _run_of(connection, job_id, attempt)
-        return _insert_run(connection, job, machine_id, measurement)
+        reasons = measurement.contamination
+        if measurement.worth_repeating:
+            place = machine_id, measurement.resolved.device
+            note = repeat_disturbed(connection, job, place, max_repeats=max_repeats)
+            reasons = (*reasons, note) if note else reasons
+        return _insert_run(connection, job, machine_id, measurement, reasons)
 
 
 def _run_of(connection: Connection, job_id: int, attempt: int) -> int | None:
@@ -50,34 +49,44 @@ def _run_of(connection: Connection, job_id: int, attempt: int) -> int | None:
     return None if found is None else int(found)
 
 
-def _insert_run(connection: Connection, job: Row[Any], machine_id: str, measurement: Measurement) -> int:
+def _insert_run(
+    connection: Connection, job: Row[Any], machine_id: str, measurement: Measurement, contamination: tuple[str, ...]
+) -> int:
     spec = JobSpec.model_validate_json(job.spec)
     resolved = measurement.resolved
     definition = series_definition(spec, resolved, workload_hash=job.workload_hash, machine=machine_id)
     task = connection.execute(select(workload.c.task).where(workload.c.hash == job.workload_hash)).scalar_one()
+    schedule = connection.execute(select(batch.c.schedule).where(batch.c.id == job.batch_id)).scalar_one()
     shared = ("workload", "strategy", "model", "precision", "attention", "compile", "cache", "isolation")
     values: dict[str, Any] = {name: getattr(spec, name) for name in (*shared, "batch_size", "prompt_tokens")}
+    values |= {"processes": spec.processes}
     values |= {"new_tokens": spec.new_tokens, "seed": spec.seed, "samples": None if spec.is_speed else spec.samples}
-    values |= resolved.model_dump(exclude={"strategy_hash", "chat_template_hash"})
+    if task == "speech":
+        values |= {"word_timestamps": spec.word_timestamps, "detect_language": spec.detect_language}
+    unnamed = {"strategy_hash", "chat_template_hash", *(["attention"] if resolved.attention is None else [])}
+    values |= resolved.model_dump(exclude=unnamed)
     values |= measurement.figures.model_dump()
     values |= {
         "job_id": job.id,
         "batch_id": job.batch_id,
-        "series_id": _series_id(connection, definition),
-        "environment_id": _environment_id(connection, measurement.environment),
+        "series_id": series_id(connection, definition),
+        "environment_id": environment_id(connection, measurement.environment),
         "machine_id": machine_id,
         "workload_hash": job.workload_hash,
         "task": task,
+        "schedule": schedule,
         "source": "benchbeat",
         "started_at": measurement.started_at,
         "finished_at": measurement.finished_at,
         "session": measurement.session,
         "session_position": measurement.session_position,
-        "contaminated": bool(measurement.contamination),
-        "contamination": "; ".join(measurement.contamination) or None,
+        "contaminated": bool(contamination),
+        "contamination": storable("; ".join(contamination)) or None,
     }
     run_id = int(connection.execute(insert(run).values(values).returning(run.c.id)).scalar_one())
     _insert_details(connection, run_id, measurement)
+    if spec.is_speed and not contamination:
+        expect_judgement(connection, run_id)
     return run_id
 
 
@@ -94,6 +103,8 @@ def _insert_details(connection: Connection, run_id: int, measurement: Measuremen
         connection.execute(insert(sample), samples)
     if answers:
         connection.execute(insert(answer), answers)
+    if measurement.surroundings is not None:
+        connection.execute(insert(witness), [measurement.surroundings.model_dump() | {"run_id": run_id}])
     for table, parts in ((breakdown, measurement.breakdowns), (metric, measurement.metrics)):
         if parts:
             connection.execute(insert(table), [part.model_dump() | {"run_id": run_id} for part in parts])
@@ -103,13 +114,15 @@ def _gaps(seconds: tuple[float, ...]) -> str | None:
     return json.dumps([round(gap, _GAP_DIGITS) for gap in seconds], separators=(",", ":")) if seconds else None
 
 
-def _series_id(connection: Connection, definition: dict[str, Any]) -> int:
+def series_id(connection: Connection, definition: dict[str, Any]) -> int:
+    """Return the id of a series, which is written where it is new."""
     digest = series_hash(definition)
     row = {"hash": digest, "definition": json.dumps(definition, sort_keys=True, separators=(",", ":"))}
     return _id_of(connection, series_key, row)
 
 
-def _environment_id(connection: Connection, facts: Environment) -> int:
+def environment_id(connection: Connection, facts: Environment) -> int:
+    """Return the id of an environment, which is written where it is new."""
     values = facts.model_dump()
     return _id_of(connection, environment, {"hash": hash_of(values), **values})
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: the revision that this code works with (the last file of migrations/versions)
-HEAD = "0002"
+HEAD = "0007"
 
 #: any number, the same for all: two upgrades at once wait for each other
 _ADVISORY_LOCK = 7_305_921_684
@@ -67,10 +67,12 @@ def upgrade(database_url: str) -> Path | None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             _migrate(connection, database)
         if not database.is_sqlite:
+            from db.app_role import grant_app
             from db.reader_role import create_reader
 
             with database.write() as connection:
                 create_reader(connection, database_url)
+                grant_app(connection)
         return backup
     finally:
         database.dispose()

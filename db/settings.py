@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from bench.disturbances import Limits
 from bench.errors import InputError, suggest
 from bench.faults import MACHINE_ID, MACHINE_ID_IN_WORDS, fault
 from bench.toml import Lines, read_toml
@@ -21,8 +22,19 @@ from bench.toml import Lines, read_toml
 PREFIX = "BENCHBEAT_"
 FILE_NAME = "benchbeat.toml"
 
+#: variables that hold passwords: no business of a process that needs neither the database nor Redis
+URL_VARIABLES = frozenset(
+    {"BENCHBEAT_DATABASE_URL", "BENCHBEAT_READER_URL", "BENCHBEAT_BROKER_URL", "BENCHBEAT_ALERT_URLS"}
+)
+
 #: keys that a benchbeat.toml in the working folder may set
-HARMLESS = frozenset({"device", "lease_seconds", "max_attempts", "max_streak", "max_wait_seconds", "tick_seconds"})
+HARMLESS = frozenset(
+    {
+        *("device", "lease_seconds", "max_attempts", "max_streak", "max_wait_seconds", "tick_seconds"),
+        *("quiet_wait_seconds", "mark_disturbed", "max_repeats", "max_others_cpu", "max_others_gpu"),
+        *("max_disturbed_share", "max_swap_mib", "max_memory_stall", "allow_battery"),
+    }
+)
 
 
 class Settings(BaseModel):
@@ -42,6 +54,8 @@ class Settings(BaseModel):
     machine: str | None = Field(None, pattern=MACHINE_ID, description=MACHINE_ID_IN_WORDS)
     #: folder outside which no `file:` or `gguf:` weights are opened; see `weights_root`
     models_dir: Path | None = None
+    #: folder of media that is too large to travel through the database; see `media_root`
+    data_dir: Path | None = None
     #: folder of the device's lock; None is the machine's own. Containers that share a device share a folder here
     lock_dir: Path | None = None
     #: whether task files of lm-eval that users bring, which are code, run on this machine; see `runs_task_code`
@@ -60,8 +74,34 @@ class Settings(BaseModel):
     max_streak: int = Field(50, ge=1, le=100_000)
     #: a job that waited longer is taken by every fourth claim, whatever its priority
     max_wait_seconds: float = Field(3600.0, gt=0)
+    #: a job waits for so long, at most, until other processes leave the machine alone; 0 waits for nothing
+    quiet_wait_seconds: float = Field(60.0, ge=0, le=3600)
+    #: whether a run that was disturbed is marked for it; what was seen is stored in any case
+    mark_disturbed: bool = True
+    #: a disturbed measurement of speed is taken again so often
+    max_repeats: int = Field(2, ge=0, le=20)
+    #: share of the machine's processors that others may use while a run is measured; 1 allows all
+    max_others_cpu: float = Field(0.1, ge=0, le=1)
+    #: share of the GPU's time that others may use
+    max_others_gpu: float = Field(0.1, ge=0, le=1)
+    #: share of the measured time in which they may use more, or heat may hold a clock down
+    max_disturbed_share: float = Field(0.1, ge=0, le=1)
+    #: what may be swapped in and out meanwhile, in MiB
+    max_swap_mib: int = Field(64, ge=0)
+    #: share of the measured time in which work may stand still for want of memory
+    max_memory_stall: float = Field(0.1, ge=0, le=1)
+    #: whether a run on battery counts as undisturbed
+    allow_battery: bool = False
+    #: how the services log: `text`, or `json` with an object a line
+    log_format: str = Field("text", pattern=r"^(text|json)$", description="text or json")
+    #: targets of apprise (mail, chat, webhooks) that are told about schedules' batches, with spaces between
+    alert_urls: SecretStr | None = None
+    #: a command that is told too: the message on its standard input, kind and numbers in BENCHBEAT_ALERT_* variables
+    alert_command: str | None = None
+    #: whether Celery's remote control may order this machine's worker about, to its end: whoever can write to Redis may
+    remote_control: bool = False
 
-    @field_validator("home", "models_dir", "lock_dir")
+    @field_validator("home", "models_dir", "data_dir", "lock_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -91,6 +131,11 @@ class Settings(BaseModel):
         return self.broker_url.get_secret_value() if self.broker_url else None
 
     @property
+    def alerts(self) -> str | None:
+        """The targets of alerts where any are set, with their passwords."""
+        return self.alert_urls.get_secret_value() if self.alert_urls else None
+
+    @property
     def reader(self) -> str | None:
         """The reader's URL where one is set, with its password."""
         return self.reader_url.get_secret_value() if self.reader_url else None
@@ -117,6 +162,16 @@ class Settings(BaseModel):
         return None if self.database.startswith("sqlite") else self.home / "models"
 
     @property
+    def media_root(self) -> Path:
+        """Folder of pictures and clips of workloads whose media is too large to travel."""
+        return self.data_dir if self.data_dir is not None else self.home / "data"
+
+    @property
+    def limits(self) -> Limits:
+        """What the machine may do besides measuring."""
+        return Limits(**{name: getattr(self, name) for name in Limits._fields})
+
+    @property
     def runs_task_code(self) -> bool:
         """Whether users' own task files, which are code, are run.
 
@@ -133,6 +188,8 @@ def _normalised_database_url(url: str) -> str:
         raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
     if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
         raise ValueError("a database in memory ends with the command; give a file: sqlite:///PATH")
+    if url.partition("://")[2].partition("/")[0].count("@") > 1:
+        raise ValueError("has an @ in its password; write it as %40")
     from sqlalchemy import make_url  # not above: most commands name no URL, and some need no database
     from sqlalchemy.exc import ArgumentError
 
@@ -174,7 +231,7 @@ def load_settings(
         return Settings(**(values | {"home": home})), warnings
     except ValidationError as error:
         field, message = fault(error, Settings)
-        if field.endswith("_url"):  # may hold a password
+        if field.endswith(("_url", "_urls")):  # may hold a password
             field, message = fault(error, Settings, show_value=False)
         raise InputError(message, where=places.get(field, str)(field)) from None
 

@@ -3,18 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
+from bench.catalog import ModelEntry
 from bench.errors import InputError
 from bench.spec import JobSpec, describe
+from db.submissions import IMPORTED
 from db.tables import attempt as attempt_table
 from db.tables import batch as batch_table
 from db.tables import in_state
 from db.tables import job as job_table
+from db.tables import model as model_table
 from db.tables import run as run_table
 from db.workers import WorkerRow
 
@@ -35,6 +38,8 @@ class BatchStatus:
     done: int
     failed: int
     cancelled: int
+    #: runs that count as disturbed
+    disturbed: int = 0
 
     @property
     def jobs(self) -> int:
@@ -66,6 +71,17 @@ class JobStatus:
     run_id: int | None
     accuracy: float | None
     decode_tokens_per_second: float | None
+    #: of the run, where there is one
+    task: str | None = None
+    latency_seconds: float | None = None
+    word_error_rate: float | None = None
+    real_time_factor: float | None = None
+    #: what disturbed the run, in words
+    contamination: str | None = None
+    #: the job that it measures once more, and why
+    repeat_of: int | None = None
+    reason: str | None = None
+    warm: bool | None = None
 
     @classmethod
     def from_row(cls, row: Any) -> "JobStatus":
@@ -89,9 +105,10 @@ class Waiting:
 def _what(spec: str) -> str:
     try:
         return describe(JobSpec.model_validate_json(spec))
-    except ValidationError:  # a newer benchbeat wrote it
+    except ValidationError:  # a newer benchbeat wrote it, or it was imported
         fields = json.loads(spec)
-        return f"{fields.get('model')} {fields.get('workload')}"
+        named = [str(fields[name]) for name in ("model", "workload", "test") if fields.get(name)]
+        return " ".join(named) + (f" ({fields['source']})" if fields.get("source") else "")
 
 
 def batch_status(connection: Connection, batch_id: int) -> BatchStatus:
@@ -132,42 +149,88 @@ def running_jobs(connection: Connection) -> list[JobStatus]:
     return [JobStatus.from_row(row) for row in connection.execute(query)]
 
 
+@dataclass(frozen=True)
+class Event:
+    """A moment in a job's life."""
+
+    #: seconds since the epoch
+    at: float
+    #: queued | published | claimed | done | failed | lost | cancelled | returned | superseded; of a run of another
+    #: tool measured | imported
+    what: str
+    attempt: int | None = None
+    worker_id: str | None = None
+    note: str | None = None
+
+
+#: what an outcome means that says too little by itself
+_OUTCOMES = {
+    "returned": "its worker was stopped; it does not count",
+    "superseded": "it came too late: the job had been taken back; its result is kept in the worker's spool/superseded",
+}
+
+
+def life_of(connection: Connection, job_id: int) -> list[Event]:
+    """Return what happened to a job, in order."""
+    asked = (job_table.c.queued_at, job_table.c.finished_at, job_table.c.state, job_table.c.reason, job_table.c.error)
+    joined = job_table.join(batch_table, batch_table.c.id == job_table.c.batch_id)
+    of_batch = (batch_table.c.published_at, batch_table.c.created_at, batch_table.c.schedule)
+    query = select(*asked, *of_batch).select_from(joined)
+    job = connection.execute(query.where(job_table.c.id == job_id)).one()
+    by = f"by the schedule {job.schedule}" if job.schedule else None
+    if job.reason == IMPORTED:
+        return [Event(job.finished_at, "measured"), Event(job.created_at, "imported")]
+    events = [Event(job.queued_at, "queued", note=job.reason or by)]
+    if job.published_at is not None:
+        # One that was queued again in a batch that was rung for long ago is rung for at once.
+        events.append(Event(max(job.published_at, job.queued_at), "published"))
+    attempts = attempts_of(connection, job_id)
+    for each in attempts:
+        events.append(Event(each.started_at, "claimed", each.attempt, each.worker_id))
+        if each.outcome is not None:
+            note = each.error or _OUTCOMES.get(each.outcome)
+            events.append(Event(each.finished_at, each.outcome, each.attempt, each.worker_id, note))
+    if job.state == "cancelled" and not (attempts and attempts[-1].outcome == "cancelled"):
+        events.append(Event(job.finished_at, "cancelled"))
+    return sorted(events, key=lambda each: each.at)
+
+
 def attempts_of(connection: Connection, job_id: int) -> list[Any]:
     """Return the rows of a job's attempts."""
     query = select(attempt_table).where(attempt_table.c.job_id == job_id).order_by(attempt_table.c.attempt)
     return list(connection.execute(query).all())
 
 
-def waiting_in_vain(connection: Connection, workers: list[WorkerRow], batch_id: int | None = None) -> list[Waiting]:
-    """Return the queued jobs that no live worker can take, with the reason in words."""
+def waiting_in_vain(
+    connection: Connection, workers: list[WorkerRow], batch_id: int | None = None, *, job_id: int | None = None
+) -> list[Waiting]:
+    """Return the queued jobs (of a batch, or the one job) that no live worker can take, with the reason in words."""
     conditions: list[ColumnElement[bool]] = [in_state("queued")]
     if batch_id is not None:
         conditions.append(job_table.c.batch_id == batch_id)
+    if job_id is not None:
+        conditions.append(job_table.c.id == job_id)
+    columns = [*(job_table.c[name] for name in _WAITING_ALIKE), (job_table.c.failures > 0).label("tried")]
     groups = connection.execute(
-        select(
-            job_table.c.queue,
-            job_table.c.memory_mib,
-            job_table.c.device,
-            job_table.c.machine,
-            job_table.c.batch_id,
-            func.count().label("jobs"),
-        )
+        select(*columns, func.count().label("jobs"))
         .where(*conditions)
-        .group_by(
-            job_table.c.queue, job_table.c.memory_mib, job_table.c.device, job_table.c.machine, job_table.c.batch_id
-        )
-        .order_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.batch_id)
+        .group_by(*columns)
+        .order_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.batch_id, job_table.c.model)
     ).all()
     # A worker may work for one batch only, so each batch is looked at, and equal reasons are told once.
     waiting: Counter[tuple[str, str]] = Counter()
     for group in groups:
-        reason = _why(group, workers)
+        reason = _why(connection, group, workers)
         if reason is not None:
             waiting[group.queue, reason] += group.jobs
     return [Waiting(queue, jobs, reason) for (queue, reason), jobs in waiting.items()]
 
 
-def _why(group: Any, workers: list[WorkerRow]) -> str | None:
+#: jobs that agree in these wait for the same reason
+_WAITING_ALIKE = ("queue", "memory_mib", "device", "machine", "batch_id", "model", "model_hash", "precision")
+
+
+def _why(connection: Connection, group: Any, workers: list[WorkerRow]) -> str | None:
     """Return why no worker can take a group of jobs, or None where one can."""
     running, workers = workers, [w for w in workers if w.batch_id in (None, group.batch_id)]
     if any(group.queue in worker.queues and group.memory_mib <= worker.memory_mib for worker in workers):
@@ -181,11 +244,40 @@ def _why(group: Any, workers: list[WorkerRow]) -> str | None:
     fitting = [w for w in here if group.device in ("any", w.device)]
     if not fitting:
         return f"needs the device {group.device}; the workers have {', '.join(sorted({w.device for w in here}))}"
-    largest = max(fitting, key=lambda w: w.memory_mib)
+    return _too_large(group, max(fitting, key=lambda w: w.memory_mib), _entry(connection, group.model_hash))
+
+
+def _too_large(group: Any, largest: WorkerRow, entry: ModelEntry | None) -> str:
+    """Return both figures, what is needed and what is there, and what would help."""
+    known = 0 if entry is None or group.precision not in entry.memory_gib else entry.memory_mib(group.precision)
+    if group.tried and group.memory_mib > known:
+        # Out of memory raised what it needs by 1 MiB above the device where that was.
+        said = f"ran out of memory on a device of {_gib(group.memory_mib - 1)}"
+    else:
+        said = f"needs {_gib(group.memory_mib)}"
+    smaller = _smaller(entry, known or group.memory_mib, largest.memory_mib)
     return (
-        f"needs {_gib(group.memory_mib)} of memory; the largest worker, on {largest.device_name}, "
-        f"has {_gib(largest.memory_mib)}: run one on a larger machine, or choose a smaller precision"
+        f"{group.model} in {group.precision} {said}; the largest live device has {_gib(largest.memory_mib)} "
+        f"({largest.device_name}, {largest.device}): start a worker on a larger machine{smaller}"
     )
+
+
+def _smaller(entry: ModelEntry | None, needed_mib: int, there_mib: int) -> str:
+    """Return the advice to take a precision that fits, the most exact one; empty where none does."""
+    if entry is None:
+        return ""
+    limit = min(needed_mib - 1, there_mib)
+    fitting = {entry.memory_mib(each): each for each in entry.memory_gib if entry.memory_mib(each) <= limit}
+    return f", or run it in {fitting[max(fitting)]} ({_gib(max(fitting))})" if fitting else ""
+
+
+def _entry(connection: Connection, model_hash: str) -> ModelEntry | None:
+    """Return a job's model; None where a newer benchbeat wrote it."""
+    stored = connection.execute(select(model_table.c.entry).where(model_table.c.hash == model_hash)).scalar_one()
+    try:
+        return ModelEntry.model_validate_json(stored)
+    except ValidationError:
+        return None
 
 
 def _gib(mib: int) -> str:
@@ -200,11 +292,24 @@ def _count_by_state() -> Select[Any]:
 
 
 def _batches(connection: Connection, query: Select[Any]) -> list[BatchStatus]:
-    return [BatchStatus(**row._mapping) for row in connection.execute(query)]
+    found = [BatchStatus(**row._mapping) for row in connection.execute(query)]
+    # Apart: joined to the jobs, the runs would cost every look at a large batch.
+    counted = select(run_table.c.batch_id, func.count()).where(
+        run_table.c.batch_id.in_([each.id for each in found]), run_table.c.contaminated
+    )
+    disturbed = {row[0]: row[1] for row in connection.execute(counted.group_by(run_table.c.batch_id))}
+    return [replace(each, disturbed=disturbed.get(each.id, 0)) for each in found]
 
 
 def _jobs() -> Select[Any]:
-    names = ("id", "batch_id", "state", "spec", "queue", "memory_mib", "attempt", "worker_id", "progress", "error")
+    names = (
+        *("id", "batch_id", "state", "spec", "queue", "memory_mib", "attempt", "worker_id", "progress", "error"),
+        *("repeat_of", "reason"),
+    )
     joined = job_table.outerjoin(run_table, run_table.c.job_id == job_table.c.id)
-    measured = [run_table.c.id.label("run_id"), run_table.c.accuracy, run_table.c.decode_tokens_per_second]
+    figures = (
+        *("accuracy", "decode_tokens_per_second", "task", "latency_seconds", "word_error_rate", "real_time_factor"),
+        *("contamination", "warm"),
+    )
+    measured = [run_table.c.id.label("run_id"), *(run_table.c[name] for name in figures)]
     return select(*[job_table.c[name] for name in names], *measured).select_from(joined)

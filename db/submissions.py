@@ -10,9 +10,12 @@ from bench.catalog import ModelEntry
 from bench.spec import JobSpec
 from bench.workloads import Workload
 from db.engine import now
-from db.runs import insert_new
-from db.tables import batch, item, job, model, strategy, workload
+from db.inserts import insert_new
+from db.tables import alert, batch, item, job, media, model, strategy, workload
 from db.text import storable
+
+#: `reason` of a job that stands for a run of another tool: it was never queued, and nobody can measure it again
+IMPORTED = "imported"
 
 #: jobs that one statement writes: ten times as many are written no faster and take 16 MB more
 _ROWS_AT_ONCE = 1000
@@ -47,6 +50,8 @@ class NewBatch:
     strategies: Mapping[str, tuple[str, str]]
     #: the submitter's own words about it
     labels: Mapping[str, str] = field(default_factory=dict)
+    #: name of the schedule that makes it
+    schedule: str | None = None
 
 
 def batch_of_key(connection: Connection, key: str) -> tuple[int, str] | None:
@@ -57,12 +62,14 @@ def batch_of_key(connection: Connection, key: str) -> tuple[int, str] | None:
 
 def insert_batch(connection: Connection, new: NewBatch, jobs: list[NewJob]) -> int:
     """Write a batch and its jobs, `queued`; returns the batch's id. A key that exists raises IntegrityError."""
-    _insert_payload(connection, new)
+    insert_payload(connection, new)
     values: dict[str, Any] = {"name": new.name, "key": new.key, "sweep_hash": new.sweep_hash, "priority": new.priority}
-    values |= {"labels": dict(new.labels) or None}
+    values |= {"labels": dict(new.labels) or None, "schedule": new.schedule}
     inserted = connection.execute(insert(batch).values(created_at=now(), **values).returning(batch.c.id))
     batch_id = int(inserted.scalar_one())
     insert_jobs(connection, batch_id, new.priority, jobs)
+    if new.schedule is not None:
+        connection.execute(insert(alert).values(batch_id=batch_id, state="waiting"))
     return batch_id
 
 
@@ -108,7 +115,8 @@ def _columns(new: NewJob) -> dict[str, Any]:
     }
 
 
-def _insert_payload(connection: Connection, new: NewBatch) -> None:
+def insert_payload(connection: Connection, new: NewBatch) -> None:
+    """Write what a batch's jobs refer to, as far as it is not there yet."""
     # Without what is at its default: a worker of an earlier version refuses fields that it does not know.
     # Sorted: two submitters that write the same rows in different orders would each wait for the other.
     models, strategies = sorted(new.models.items()), sorted(new.strategies.items())
@@ -141,3 +149,11 @@ def _insert_workload(connection: Connection, key: str, new: Workload) -> None:
         for position, each in enumerate(new.items)
     ]
     insert_new(connection, item, rows)
+    _insert_media(connection, new.media)
+
+
+def _insert_media(connection: Connection, contents: Mapping[str, bytes]) -> None:
+    """Write the files that are not there yet, one a statement: together they may be of 64 MiB."""
+    known = set(connection.execute(select(media.c.hash).where(media.c.hash.in_(contents))).scalars())
+    for key in sorted(contents.keys() - known):
+        insert_new(connection, media, [{"hash": key, "content": contents[key]}])

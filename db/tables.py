@@ -4,7 +4,6 @@ Times are seconds since the epoch, by the database's clock where they decide som
 """
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -14,28 +13,27 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
     literal,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-_Id = BigInteger().with_variant(Integer, "sqlite")
-#: `labels ->> 'name'` reads it on both databases
-_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
+from db.clock_tables import beat as beat
+from db.clock_tables import firing as firing
+from db.clock_tables import schedule as schedule
+from db.detail_tables import answer as answer
+from db.detail_tables import breakdown as breakdown
+from db.detail_tables import metric as metric
+from db.detail_tables import sample as sample
+from db.metadata import Id, Json
+from db.metadata import metadata as metadata
+from db.watch_tables import alert as alert
+from db.watch_tables import change as change
+from db.watch_tables import unjudged as unjudged
+from db.witness_table import witness as witness
 
 #: an entry of the catalog as it was when a job was submitted
 model = Table(
@@ -71,6 +69,14 @@ item = Table(
     Column("body", Text, nullable=False),
 )
 
+#: content of the files that items name, by its SHA-256 in hex
+media = Table(
+    "media",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 #: a strategy's template for one workload, as it was when a job was submitted
 strategy = Table(
     "strategy",
@@ -83,7 +89,7 @@ strategy = Table(
 batch = Table(
     "batch",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False),
     #: the submitter's own key that makes a second try harmless
     Column("key", Text, unique=True),
@@ -92,8 +98,15 @@ batch = Table(
     Column("priority", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     #: JSON object of the submitter's labels, text to text
-    Column("labels", _Json),
+    Column("labels", Json),
+    #: name of the schedule that made it
+    Column("schedule", Text),
+    #: when its jobs were first rung for; NULL while Redis was always away
+    Column("published_at", Double),
 )
+
+_UNPUBLISHED = text("published_at IS NULL")
+Index("batch_unpublished", batch.c.id, postgresql_where=_UNPUBLISHED, sqlite_where=_UNPUBLISHED)
 
 machine = Table(
     "machine",
@@ -117,12 +130,12 @@ worker = Table(
     #: JSON list of the queues it takes jobs from
     Column("queues", Text, nullable=False),
     #: the one batch it works for; NULL takes every job
-    Column("batch_id", _Id, ForeignKey("batch.id")),
+    Column("batch_id", Id, ForeignKey("batch.id")),
     Column("pid", Integer, nullable=False),
     Column("version", Text, nullable=False),
     #: session key of the model that it has loaded
     Column("loaded", Text),
-    Column("job_id", _Id),
+    Column("job_id", Id),
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("stopped_at", Double),
@@ -131,8 +144,8 @@ worker = Table(
 job = Table(
     "job",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("batch_id", _Id, ForeignKey("batch.id"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batch.id"), nullable=False),
     #: canonical JSON of the JobSpec
     Column("spec", Text, nullable=False),
     Column("model", Text, nullable=False),
@@ -164,7 +177,7 @@ job = Table(
     Column("progress", Text),
     #: why it failed, or why it waits, in a sentence
     Column("error", Text),
-    Column("repeat_of", _Id, ForeignKey("job.id")),
+    Column("repeat_of", Id, ForeignKey("job.id")),
     Column("reason", Text),
     Column("queued_at", Double, nullable=False),
     Column("started_at", Double),
@@ -202,7 +215,7 @@ def in_state(state: str) -> ColumnElement[bool]:
 attempt = Table(
     "attempt",
     metadata,
-    Column("job_id", _Id, ForeignKey("job.id"), primary_key=True),
+    Column("job_id", Id, ForeignKey("job.id"), primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("worker_id", Text, ForeignKey("worker.id"), nullable=False),
     Column("started_at", Double, nullable=False),
@@ -217,7 +230,7 @@ attempt = Table(
 environment = Table(
     "environment",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("hash", Text, nullable=False, unique=True),
     Column("os_build", Text, nullable=False),
     Column("python_version", Text, nullable=False),
@@ -229,13 +242,13 @@ environment = Table(
     Column("driver", Text),
     Column("threads", Integer),
     #: JSON object of further libraries' versions
-    Column("libraries", _Json),
+    Column("libraries", Json),
 )
 
 series_key = Table(
     "series_key",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("hash", Text, nullable=False, unique=True),
     #: JSON of all that must be equal for two runs to be compared
     Column("definition", Text, nullable=False),
@@ -244,11 +257,11 @@ series_key = Table(
 run = Table(
     "run",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("job_id", _Id, ForeignKey("job.id"), nullable=False),
-    Column("batch_id", _Id, ForeignKey("batch.id"), nullable=False),
-    Column("series_id", _Id, ForeignKey("series_key.id"), nullable=False),
-    Column("environment_id", _Id, ForeignKey("environment.id"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    Column("batch_id", Id, ForeignKey("batch.id"), nullable=False),
+    Column("series_id", Id, ForeignKey("series_key.id"), nullable=False),
+    Column("environment_id", Id, ForeignKey("environment.id"), nullable=False),
     Column("machine_id", Text, ForeignKey("machine.id"), nullable=False),
     Column("workload_hash", Text, ForeignKey("workload.hash"), nullable=False),
     Column("schedule", Text),
@@ -316,66 +329,25 @@ run = Table(
     Column("seconds_per_correct_answer", Double),
     #: `model`, `catalog` or `plain`: whose format of a conversation was used
     Column("chat_template", Text),
+    #: what a speech model was asked for beside the text; NULL for other models
+    Column("word_timestamps", Boolean),
+    Column("detect_language", Boolean),
+    #: when its samples were removed for their age; NULL while they are there
+    Column("samples_pruned_at", Double),
+    #: fresh processes that the iterations were spread over
+    Column("processes", Integer, nullable=False, server_default="1"),
+    #: smallest and largest of their median latencies; NULL for a single one
+    Column("process_latency_low_seconds", Double),
+    Column("process_latency_high_seconds", Double),
+    #: iterations thrown away, and whether those that count are steady; NULL for too few to tell, and for quality
+    Column("warmup_iterations", Integer),
+    Column("warm", Boolean),
+    Column("energy_joules_per_token", Double),
+    #: `rapl`, `nvml` or `apple`
+    Column("energy_source", Text),
     # One job, at most one run: the last line of defence behind the fence.
     UniqueConstraint("job_id"),
     Index("run_series", "series_id", "started_at"),
     Index("run_started", "started_at"),
     Index("run_batch", "batch_id"),
-)
-
-sample = Table(
-    "sample",
-    metadata,
-    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
-    Column("iteration", Integer, primary_key=True, autoincrement=False),
-    Column("batch_size", Integer, nullable=False),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("new_tokens", Integer, nullable=False),
-    Column("ttft_seconds", Double),
-    Column("latency_seconds", Double, nullable=False),
-    Column("decode_tokens_per_second", Double),
-    Column("prefill_tokens_per_second", Double),
-    #: JSON list of the gaps between tokens
-    Column("inter_token_seconds", Text),
-)
-
-answer = Table(
-    "answer",
-    metadata,
-    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
-    Column("item_id", Text, primary_key=True),
-    Column("sample", Integer, primary_key=True, autoincrement=False),
-    Column("text", Text, nullable=False),
-    Column("extracted", Text),
-    Column("score", Double),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("new_tokens", Integer, nullable=False),
-    Column("finish", Text, nullable=False),
-    Column("thinking_tokens", Integer),
-    Column("readability", Double),
-)
-
-#: accuracy of a part of a run's items
-breakdown = Table(
-    "breakdown",
-    metadata,
-    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
-    #: `level` or `language`
-    Column("by", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
-    Column("items", Integer, nullable=False),
-    Column("accuracy", Double, nullable=False),
-    Column("accuracy_stderr", Double),
-)
-
-#: figures of a foreign harness, under its own names
-metric = Table(
-    "metric",
-    metadata,
-    Column("run_id", _Id, ForeignKey("run.id"), primary_key=True),
-    Column("task", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("filter", Text, primary_key=True),
-    Column("value", Double, nullable=False),
-    Column("stderr", Double),
 )

@@ -37,6 +37,14 @@ VIEWS: dict[str, tuple[str, str]] = {
         "one row a figure of a foreign harness",
         "select model, task, name, value, stderr from metrics",
     ),
+    "surroundings": (
+        "one row a run: what else the machine did meanwhile",
+        "select run_id, others_mean_cores, greediest, contamination from surroundings order by others_mean_cores desc",
+    ),
+    "changes": (
+        "one row a change of level: suspected, confirmed or refuted",
+        "select model, machine, ratio, changed_at from changes where state = 'confirmed' order by changed_at",
+    ),
     "jobs": (
         "one row a job with its state",
         "select job_id, state, error from jobs where state = 'failed'",
@@ -48,6 +56,18 @@ VIEWS: dict[str, tuple[str, str]] = {
     "batches": (
         "one row a submission with its jobs counted by state",
         "select batch, name, jobs, done, failed from batches order by batch desc",
+    ),
+    "schedules": (
+        "one row a schedule: when it is due, and next",
+        "select schedule, cron, timezone, next_due_at from schedules where not paused",
+    ),
+    "firings": (
+        "one row a due time of a schedule, and what became of it",
+        "select schedule, due_at, outcome, batch, note from firings order by due_at desc",
+    ),
+    "alerts": (
+        "one row a schedule's batch: what was told about it",
+        "select batch, state, title, error from alerts order by batch desc",
     ),
 }
 
@@ -70,7 +90,9 @@ SELECT r.id AS run_id, r.job_id, r.batch_id AS batch, r.schedule, substr(k.hash,
     b.name AS batch_name, r.device_name, r.top_k, r.repetition_penalty, r.samples, r.quantiser, r.cache, r.isolation,
     e.python_version, e.driver, e.threads, e.libraries, r.quality_formula, r.completed, r.answer_tokens,
     r.thinking_tokens, r.tokens_per_correct_answer, r.seconds_per_correct_answer, r.chat_template, b.labels,
-    r.finished_at - r.started_at AS duration_seconds
+    r.finished_at - r.started_at AS duration_seconds, r.word_timestamps, r.detect_language,
+    {samples_pruned_at} AS samples_pruned_at, r.processes, r.process_latency_low_seconds,
+    r.process_latency_high_seconds, r.warmup_iterations, r.warm, r.energy_joules_per_token, r.energy_source
 FROM run r
 JOIN batch b ON b.id = r.batch_id
 JOIN series_key k ON k.id = r.series_id
@@ -98,7 +120,7 @@ JOIN run l ON l.id = g.last_id
 
 _SAMPLES = """
 SELECT run_id, iteration, batch_size, prompt_tokens, new_tokens, ttft_seconds, latency_seconds,
-    decode_tokens_per_second, prefill_tokens_per_second, inter_token_seconds
+    decode_tokens_per_second, prefill_tokens_per_second, inter_token_seconds, process
 FROM sample
 """
 
@@ -106,7 +128,7 @@ _ANSWERS = """
 SELECT a.run_id, r.job_id, r.batch_id AS batch, r.model, r.workload, r.strategy, r.temperature, a.item_id, i.level,
     i.language, a.sample, i.prompt, i.expected, a.text, a.extracted, a.score, a.prompt_tokens, a.new_tokens, a.finish,
     a.thinking_tokens, a.readability, r.precision, r.machine_id AS machine, substr(k.hash, 1, 16) AS series,
-    r.contaminated
+    r.contaminated, a.language AS heard_language
 FROM answer a
 JOIN run r ON r.id = a.run_id
 JOIN series_key k ON k.id = r.series_id
@@ -126,6 +148,19 @@ SELECT m.run_id, r.batch_id AS batch, r.model, r.workload, r.precision, m.task, 
     substr(k.hash, 1, 16) AS series, r.contaminated
 FROM metric m
 JOIN run r ON r.id = m.run_id
+JOIN series_key k ON k.id = r.series_id
+"""
+
+_SURROUNDINGS = """
+SELECT s.run_id, r.job_id, r.batch_id AS batch, r.model, r.workload, r.machine_id AS machine, r.device,
+    {started_at} AS started_at, r.contaminated, r.contamination, s.judged, s.watched_seconds, s.readings,
+    s.gate_waited_seconds, s.cores, s.others_mean_cores, s.others_max_cores, s.others_busy_seconds, s.others_busy_cores,
+    s.stolen_mean_cores, s.greediest, s.gpu_others_mean, s.gpu_others_max, s.gpu_busy_seconds, s.gpu_greediest,
+    s.gpu_slowed_by, s.gpu_slowed_seconds, s.gpu_max_celsius, s.thermal, s.throttled_seconds, s.memory_pressure,
+    s.memory_stalled_seconds, s.swapped_bytes, s.power_source, s.low_power, s.slept_seconds, s.clock_step_seconds,
+    s.witness_cpu_seconds, substr(k.hash, 1, 16) AS series
+FROM witness s
+JOIN run r ON r.id = s.run_id
 JOIN series_key k ON k.id = r.series_id
 """
 
@@ -153,10 +188,42 @@ SELECT b.id AS batch, b.name, b.key, b.priority, {created_at} AS created_at, cou
     sum(CASE WHEN j.state = 'running' THEN 1 ELSE 0 END) AS running,
     sum(CASE WHEN j.state = 'done' THEN 1 ELSE 0 END) AS done,
     sum(CASE WHEN j.state = 'failed' THEN 1 ELSE 0 END) AS failed,
-    sum(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS cancelled, b.labels
+    sum(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS cancelled, b.labels, b.schedule,
+    {published_at} AS published_at
 FROM batch b
 LEFT JOIN job j ON j.batch_id = b.id
-GROUP BY b.id, b.name, b.key, b.priority, b.created_at, b.labels
+GROUP BY b.id, b.name, b.key, b.priority, b.created_at, b.labels, b.schedule, b.published_at
+"""
+
+_SCHEDULES = """
+SELECT s.name AS schedule, s.cron, s.every_seconds, s.timezone, s.misfire, s.grace_seconds, s.overlap, s.machine,
+    s.job_count AS jobs, s.paused, s.paused_reason, {next_due_at} AS next_due_at, {created_at} AS created_at
+FROM schedule s
+"""
+
+_FIRINGS = """
+SELECT s.name AS schedule, {due_at} AS due_at, {decided_at} AS decided_at, f.outcome, f.batch_id AS batch, f.note,
+    f.decided_at - f.due_at AS late_seconds
+FROM firing f
+JOIN schedule s ON s.id = f.schedule_id
+"""
+
+
+_CHANGES = """
+SELECT c.id AS change_id, substr(k.hash, 1, 16) AS series, c.metric, c.state, c.kind, r.model, r.workload, r.strategy,
+    r.precision, r.prompt_tokens, r.new_tokens, r.batch_size, r.device, r.machine_id AS machine, c.level_before,
+    c.level_after, c.ratio, c.ratio_low, c.ratio_high, c.log_evidence, {changed_at} AS changed_at, c.last_run_id,
+    c.first_run_id, c.run_id, {suspected_at} AS suspected_at, {decided_at} AS decided_at, c.extra_runs,
+    r.batch_id AS batch, c.job_id
+FROM change c
+JOIN series_key k ON k.id = c.series_id
+JOIN run r ON r.id = c.first_run_id
+"""
+
+_ALERTS = """
+SELECT a.batch_id AS batch, b.schedule, a.state, {decided_at} AS decided_at, a.title, a.body, a.tries, a.error
+FROM alert a
+JOIN batch b ON b.id = a.batch_id
 """
 
 
@@ -164,7 +231,7 @@ def _statements(dialect: str) -> Iterator[tuple[str, str]]:
     def times(**columns: str) -> dict[str, str]:
         return {name: _TIME[dialect].format(column) for name, column in columns.items()}
 
-    run_times = times(started_at="r.started_at", finished_at="r.finished_at")
+    run_times = times(started_at="r.started_at", finished_at="r.finished_at", samples_pruned_at="r.samples_pruned_at")
     yield "history", _HISTORY.format(**run_times)
     yield "latest", _LATEST.format(**run_times)
     yield "series", _SERIES.format(**times(first_at="g.first_at", last_at="g.last_at"))
@@ -172,10 +239,16 @@ def _statements(dialect: str) -> Iterator[tuple[str, str]]:
     yield "answers", _ANSWERS
     yield "breakdowns", _BREAKDOWNS
     yield "metrics", _METRICS
+    yield "surroundings", _SURROUNDINGS.format(**times(started_at="r.started_at"))
+    change_times = {"changed_at": "r.started_at", "suspected_at": "c.suspected_at", "decided_at": "c.decided_at"}
+    yield "changes", _CHANGES.format(**times(**change_times))
     job_times = times(queued_at="j.queued_at", started_at="j.started_at", finished_at="j.finished_at")
     yield "jobs", _JOBS.format(**job_times)
     yield "attempts", _ATTEMPTS.format(**times(started_at="a.started_at", finished_at="a.finished_at"))
-    yield "batches", _BATCHES.format(**times(created_at="b.created_at"))
+    yield "batches", _BATCHES.format(**times(created_at="b.created_at", published_at="b.published_at"))
+    yield "schedules", _SCHEDULES.format(**times(next_due_at="s.next_due_at", created_at="s.created_at"))
+    yield "firings", _FIRINGS.format(**times(due_at="f.due_at", decided_at="f.decided_at"))
+    yield "alerts", _ALERTS.format(**times(decided_at="a.decided_at"))
 
 
 def drop_views(connection: Connection) -> None:

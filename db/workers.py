@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from db.engine import Database, now
-from db.runs import insert_new
+from db.inserts import insert_new
 from db.tables import machine, worker
 
 #: a worker that was not seen for so long counts as gone

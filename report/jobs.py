@@ -14,16 +14,17 @@ def print_specs(specs: Sequence[JobSpec], output: str) -> None:
     """Print job specifications, with the fields that tell them apart."""
     varying = [name for name in JobSpec.model_fields if len({getattr(spec, name) for spec in specs} - {None}) > 1]
     columns = [
-        name for name in dict.fromkeys([*_SHOWN, *varying]) if any(_cell(spec, name) is not None for spec in specs)
+        name for name in dict.fromkeys([*_SHOWN, *varying]) if any(getattr(spec, name) is not None for spec in specs)
     ]
-    rows = [[_cell(spec, name) for name in columns] for spec in specs]
+    rows = [[_cell(spec, name, output == "table") for name in columns] for spec in specs]
     # The fields that a user named least come last.
     print_fitting(columns, rows, output, say_equal=True, expendable=list(reversed(columns[3:])))
 
 
-def _cell(spec: JobSpec, name: str) -> Any:
+def _cell(spec: JobSpec, name: str, is_brief: bool) -> Any:
+    """Return a field for a cell; brief is a stop rule without what is at its default."""
     value = getattr(spec, name)
-    return value.model_dump_json() if name == "stop" and value is not None else value
+    return value.model_dump_json(exclude_defaults=is_brief) if name == "stop" and value is not None else value
 
 
 def ranges(job_ids: Sequence[int]) -> str:

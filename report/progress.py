@@ -1,9 +1,11 @@
 """How a batch is getting on: a live picture for a terminal, plain lines for a pipe."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from db.repeat import DISTURBED
 from db.status import BatchStatus, JobStatus, Waiting
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
 #: finished jobs that the live picture keeps in sight
 _SHOWN = 8
+#: disturbed runs that are told one by one
+_DISTURBED_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,46 @@ class Snapshot:
 
 def outcome_line(job: JobStatus) -> str:
     """Return a line about a job that has ended."""
-    figures = []
-    if job.accuracy is not None:
-        figures.append(f"accuracy {job.accuracy:.3f}")
-    if job.decode_tokens_per_second is not None:
-        figures.append(f"{job.decode_tokens_per_second:.1f} tokens/s")
-    said = ", ".join(figures) if job.state == "done" else (job.error or "")
-    return f"job {job.id} {job.state}: {job.what}" + (f": {said}" if said else "")
+    said = ", ".join(_figures(job)) if job.state == "done" else (job.error or "")
+    disturbed = f"; disturbed: {job.contamination}" if job.contamination else ""
+    return f"job {job.id} {job.state}: {job.what}" + (f": {said}" if said else "") + disturbed
+
+
+def disturbance_lines(jobs: Sequence[JobStatus]) -> list[str]:
+    """Return what is to be said of a batch's disturbed runs: how many there are, and what disturbed the last of them.
+
+    None for a batch without.
+    """
+    runs = [job for job in jobs if job.run_id is not None]
+    disturbed = [job for job in runs if job.contamination]
+    if not disturbed:
+        return []
+    again = {job.repeat_of: job.id for job in jobs if job.reason == DISTURBED}
+    were = "run was" if len(runs) == 1 else f"runs {'was' if len(disturbed) == 1 else 'were'}"
+    lines = [f"{len(disturbed)} of {len(runs)} {were} disturbed, and no baseline:"]
+    for job in disturbed[-_DISTURBED_SHOWN:]:
+        then = f"; measured again as job {again[job.id]}" if job.id in again else ""
+        lines.append(f"job {job.id}: {job.contamination}{then}")
+    if len(disturbed) > _DISTURBED_SHOWN:
+        batch = disturbed[0].batch_id
+        lines.append(f"All of them: benchbeat history --batch {batch} --where contaminated=true")
+    return lines
+
+
+def _figures(job: JobStatus) -> Iterator[str]:
+    """Yield what matters most of a run: how good it was, and how fast."""
+    if job.word_error_rate is not None:
+        yield f"word errors {job.word_error_rate:.1%}"
+    elif job.accuracy is not None:
+        yield f"accuracy {job.accuracy:.3f}"
+    if job.real_time_factor is not None:
+        yield f"real-time factor {job.real_time_factor:.3g}"
+    elif job.task == "vision" and job.latency_seconds is not None:
+        yield f"{job.latency_seconds:.3g} s a picture"
+    elif job.decode_tokens_per_second is not None:
+        yield f"{job.decode_tokens_per_second:.1f} tokens/s"
+    if job.warm is False:
+        yield "its latencies are not steady"
 
 
 def waiting_line(waiting: Waiting) -> str:
@@ -55,6 +92,8 @@ def progress_line(progress: dict[str, Any] | None) -> str:
     if not progress:
         return "starting"
     line = str(progress["phase"])
+    if progress.get("reason"):
+        line += f": {progress['reason']}"
     if progress["total"]:
         line += f" {progress['done']}/{progress['total']}"
     elif progress["done"]:
@@ -63,6 +102,8 @@ def progress_line(progress: dict[str, Any] | None) -> str:
         line += f", median {progress['median_seconds']:.3g} s"
         if progress["low_seconds"] is not None:
             line += f" ({progress['low_seconds']:.3g} to {progress['high_seconds']:.3g})"
+    if progress.get("process") is not None:
+        line += f", process {progress['process']}"
     return line
 
 

@@ -32,7 +32,7 @@ def print_runs(rows: Rows, output: str, *, is_chosen: bool = False) -> None:
     if output != "table":
         print_rows(rows.columns, rows.rows, output)
         return
-    rows = rows if is_chosen else rows.without_empty()
+    rows = rows if is_chosen else _without_one_source(rows.without_empty())
     local = [
         [
             local_time(value) if column.endswith("_at") else value
@@ -42,6 +42,15 @@ def print_runs(rows: Rows, output: str, *, is_chosen: bool = False) -> None:
     ]
     expendable = [] if is_chosen else [name for name in _EXPENDABLE if name in rows.columns]
     print_fitting(rows.columns, local, output, say_equal=not is_chosen, expendable=expendable)
+
+
+def _without_one_source(rows: Rows) -> Rows:
+    """Return the rows without the source where all are our own: it tells nothing then."""
+    place = rows.columns.index("source") if "source" in rows.columns else None
+    if place is None or any(row[place] != "benchbeat" for row in rows.rows):
+        return rows
+    kept = [n for n in range(len(rows.columns)) if n != place]
+    return Rows([rows.columns[n] for n in kept], [tuple(row[n] for n in kept) for row in rows.rows])
 
 
 def local_time(value: Any) -> str | None:

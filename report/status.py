@@ -7,22 +7,26 @@ from typing import Any
 import click
 
 from db.engine import Database
+from db.schedules import Schedule, all_schedules, last_firings, live_beats
 from db.status import (
     STATES,
     BatchStatus,
+    Event,
     JobStatus,
     Waiting,
     attempts_of,
     batch_status,
     job_status,
     jobs_of_batch,
+    life_of,
     recent_batches,
     running_jobs,
     waiting_in_vain,
 )
 from db.workers import WorkerRow, live_workers
 from report.printing import print_fitting, print_rows, print_text
-from report.progress import progress_line, waiting_line
+from report.progress import disturbance_lines, progress_line, waiting_line
+from report.schedules import NO_BEAT, schedule_details, schedule_lines
 
 _BATCHES = 10
 _UUID = re.compile(r"^([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=-)")
@@ -35,12 +39,14 @@ def print_overview(database: Database, output: str) -> None:
         running = running_jobs(connection)
         workers = live_workers(connection)
         waiting = waiting_in_vain(connection, workers)
+        schedules, last, beats = all_schedules(connection), last_firings(connection), live_beats(connection)
     if output != "table":
-        _print_overview_rows(batches, running, workers, waiting, output)
+        _print_overview_rows(batches, running, workers, waiting, schedules, output)
         return
     click.secho("Batches", bold=True)
     if batches:
-        states = [state for state in STATES if state == "done" or any(getattr(batch, state) for batch in batches)]
+        shown = (*STATES, "disturbed")
+        states = [state for state in shown if state == "done" or any(getattr(batch, state) for batch in batches)]
         rows = [_batch_row(batch, states) for batch in batches]
         print_fitting(["batch", "name", "created", "jobs", *states], rows, output, expendable=["created"])
     else:
@@ -59,6 +65,12 @@ def print_overview(database: Database, output: str) -> None:
         click.secho("\nWaiting in vain", bold=True)
         for each in waiting:
             print_text(waiting_line(each))
+    if schedules:
+        click.secho("\nSchedules", bold=True)
+        for line in schedule_lines(schedules, last):
+            print_text(line)
+        if not beats:
+            print_text(NO_BEAT)
 
 
 def print_batch(database: Database, batch_id: int, output: str) -> None:
@@ -75,34 +87,32 @@ def print_batch(database: Database, batch_id: int, output: str) -> None:
     counts = [f"{getattr(batch, state)} {state}" for state in STATES if getattr(batch, state)]
     print_text(f"batch {batch.id} {batch.name}: {', '.join(counts)}")
     print_fitting(columns, rows, output, expendable=["attempt", "run"])
-    for each in waiting:
-        print_text(waiting_line(each))
+    for line in [*disturbance_lines(jobs), *map(waiting_line, waiting)]:
+        print_text(line)
 
 
 def print_job(database: Database, job_id: int, output: str) -> None:
-    """Print a job with its attempts. Raises InputError where there is none of this id."""
+    """Print a job's life: queued, published, claimed by whom, how it ended. Raises InputError where there is none."""
     with database.read() as connection:
         job = job_status(connection, job_id)
+        life = life_of(connection, job_id)
         attempts = attempts_of(connection, job_id)
-        waiting = waiting_in_vain(connection, live_workers(connection), job.batch_id) if job.state == "queued" else []
+        waiting = waiting_in_vain(connection, live_workers(connection), job_id=job_id) if job.state == "queued" else []
     if output != "table":
-        columns = ["attempt", "worker", "started", "finished", "outcome", "error"]
-        times = [(_time(a.started_at), _time(a.finished_at)) for a in attempts]
-        rows = zip(attempts, times, strict=True)
-        print_rows(columns, [[a.attempt, a.worker_id, *at, a.outcome or "running", a.error] for a, at in rows], output)
+        rows = [[_time(each.at), each.what, each.attempt, each.worker_id, each.note] for each in life]
+        print_rows(["at", "event", "attempt", "worker", "note"], rows, output)
         return
     print_text(f"job {job.id} (batch {job.batch_id}): {job.what}")
     note = _note(job)
     print_text(f"{job.state}: {note}" if note else job.state)
     for each in waiting:
-        if each.queue == job.queue:
-            print_text(f"waits: {each.reason}")
-    if attempts:
-        columns = ["attempt", "worker", "started", "finished", "outcome"]
-        print_fitting(columns, [_attempt_row(a) for a in attempts], output, expendable=["started"])
+        print_text(f"waits: {each.reason}")
+    click.echo()
+    columns = ["at", "event", "attempt", "worker", "note"]
+    rows = [_event_row(each) for each in life]
+    used = [place for place in range(len(columns)) if any(row[place] is not None for row in rows)]
+    print_rows([columns[place] for place in used], [[row[place] for place in used] for row in rows], output)
     for a in attempts:
-        if a.error and a.error != job.error:
-            print_text(f"attempt {a.attempt}: {a.error}")
         if a.stderr:
             click.echo(f"\nlast output of attempt {a.attempt}:\n{a.stderr.rstrip()}")
 
@@ -112,15 +122,17 @@ def _print_overview_rows(
     running: list[JobStatus],
     workers: list[WorkerRow],
     waiting: list[Waiting],
+    schedules: list[Schedule],
     output: str,
 ) -> None:
     """Machine formats get one flat table: kind, id, what it says."""
     rows: list[list[Any]] = [
-        ["batch", b.id, b.name, {"jobs": b.jobs} | {state: getattr(b, state) for state in STATES}] for b in batches
+        ["batch", b.id, b.name, {name: getattr(b, name) for name in ("jobs", *STATES, "disturbed")}] for b in batches
     ]
     rows += [["job", j.id, j.what, {"batch": j.batch_id, "progress": j.progress}] for j in running]
     rows += [["worker", w.id, w.device_name, _worker_details(w)] for w in workers]
     rows += [["waiting", w.queue, w.reason, {"jobs": w.jobs}] for w in waiting]
+    rows += [["schedule", s.name, s.timing.in_words(), schedule_details(s)] for s in schedules]
     print_rows(["kind", "id", "what", "details"], rows, output)
 
 
@@ -141,9 +153,9 @@ def _worker_details(worker: WorkerRow) -> dict[str, Any]:
     return {name: getattr(worker, name) for name in names}
 
 
-def _attempt_row(attempt: Any) -> list[Any]:
-    times = [_time(attempt.started_at), _time(attempt.finished_at)]
-    return [attempt.attempt, _short(attempt.worker_id), *times, attempt.outcome or "running"]
+def _event_row(event: Event) -> list[Any]:
+    worker = _short(event.worker_id) if event.worker_id and event.what == "claimed" else None
+    return [_time(event.at), event.what, event.attempt, worker, event.note]
 
 
 def _short(worker_id: str) -> str:
@@ -156,7 +168,9 @@ def _job_row(job: JobStatus) -> list[Any]:
 
 
 def _note(job: JobStatus) -> str:
-    return progress_line(job.progress) if job.state == "running" else (job.error or "")
+    if job.state == "running":
+        return progress_line(job.progress)
+    return f"disturbed: {job.contamination}" if job.contamination else (job.error or "")
 
 
 def _time(seconds: float | None) -> str | None:

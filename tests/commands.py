@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _TIMEOUT_SECONDS = 60.0
 
+#: settings of a machine that is never quiet, such as one that runs tests: no job waits for it, no run is marked
+UNWATCHED = {"BENCHBEAT_QUIET_WAIT_SECONDS": "0", "BENCHBEAT_MARK_DISTURBED": "false"}
+
 
 def environment(**changes: str) -> dict[str, str]:
     """Return this process's environment, in which a child finds the packages of the working copy."""

@@ -12,7 +12,12 @@ import pytest
 from redis import Redis
 
 from scheduler.broker import stop_embedded
+from tests.commands import UNWATCHED
 from tests.services import PostgreSQLServer, RedisServer, no_process_left, running_postgresql, running_redis
+
+# Read when torch is loaded, and by the processes that tests start: tiny models gain nothing from more threads, and
+# two threads that wait for each other on a busy core take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TEMPLATE = "benchbeat_template"
 _numbers = count(1)
@@ -47,6 +52,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     monkeypatch.setenv("BENCHBEAT_HOME", str(folder))
     monkeypatch.setenv("BENCHBEAT_MACHINE", "test-machine")
+    for name, value in UNWATCHED.items():
+        monkeypatch.setenv(name, value)
     yield folder
     stop_embedded(folder)
 

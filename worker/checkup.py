@@ -1,20 +1,23 @@
 """Looking at a machine without changing it: what is there, what is missing, how to get it."""
 
+import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.errors import BenchbeatError
+from bench.errors import BenchbeatError, UnavailableError
 from db.engine import Database, sqlite_path
 from db.schema import check
 from db.settings import Settings
 from db.workers import live_workers
 from scheduler.broker import check_broker, find_embedded, find_server_binary, safe_url
+from worker.readings import Readings, readings_of_this_machine
 from worker.service import probe_device
 
 #: free disk below which a catalog's smaller models no longer fit
@@ -26,7 +29,7 @@ class Finding:
     """One thing that was looked at."""
 
     what: str
-    #: `ok`, `note` (works, but know this) or `missing`
+    #: `ok`, `note` (works, but know this) or `missing`; of a device `ok`, `failed` or `skipped`
     state: str
     found: str
     #: what to do about it
@@ -40,10 +43,30 @@ def look(settings: Settings) -> Iterator[Finding]:
     yield _database(settings)
     yield _broker(settings)
     yield from _libraries()
-    yield _device(settings)
+    yield from _device(settings)
     yield _default_model(settings)
     yield _token()
     yield _workers(settings)
+
+
+def verify(device: str) -> Iterator[Finding]:
+    """Yield what a close look at a device finds, each as it is done: `ok`, `failed` or `skipped`.
+
+    In a process of its own, which imports torch. Raises UnavailableError where the device is not there.
+    """
+    command = [sys.executable, "-P", "-m", "worker.verify", "--device", device]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            said = json.loads(line)
+            if "error" in said:
+                raise UnavailableError(said["error"])
+            yield Finding(**said)
+        stderr = process.stderr.read().strip().splitlines()
+    if process.returncode not in (0, 1):
+        last = stderr[-1] if stderr else "it said nothing"
+        yield Finding("process", "failed", f"it ended with {process.returncode}: {last}")
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
@@ -109,13 +132,33 @@ def _libraries() -> Iterator[Finding]:
             yield Finding(name, "missing", "not installed", "pip install 'benchbeat[worker]' (needed to measure)")
 
 
-def _device(settings: Settings) -> Finding:
+def _device(settings: Settings) -> Iterator[Finding]:
     try:
         probe = probe_device(settings.device)
     except BenchbeatError as error:
-        return Finding("device", "missing", str(error), "a worker can't measure here until this is mended")
+        yield Finding("device", "missing", str(error), "a worker can't measure here until this is mended")
+        return
     found = f"{probe.device}: {probe.device_name}, {probe.memory_mib / 1024:.1f} GiB, torch {probe.torch_version}"
-    return Finding("device", "ok", found)
+    yield Finding("device", "ok", found)
+    yield _disturbances(readings_of_this_machine(probe))
+
+
+def _disturbances(readings: Readings) -> Finding:
+    """Tell what of a disturbance could be seen on this machine; what can't be had is no fault."""
+    readings.state()  # a load is told between two readings
+    state = readings.state()
+    told = {
+        "processors": readings.processors() is not None,
+        "GPU": state.gpu.others is not None,
+        "heat": state.thermal is not None or state.throttled_seconds is not None or state.gpu.slowed_by is not None,
+        "memory": state.memory_pressure is not None or state.memory_stalled_seconds is not None,
+        "swap": state.swapped_bytes is not None,
+        "power": state.power_source is not None or state.low_power is not None,
+        "sleep": state.slept_seconds is not None,
+    }
+    seen, unseen = ([name for name, is_told in told.items() if is_told is wanted] for wanted in (True, False))
+    blind = f"; can't be read: {', '.join(unseen)}" if unseen else ""
+    return Finding("disturbances", "ok", f"read: {', '.join(seen) or 'nothing'}{blind}")
 
 
 def _default_model(settings: Settings) -> Finding:

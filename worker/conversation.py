@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from bench.causes import first_line
 from bench.errors import ModelError
-from worker.causes import first_line
 
 Message = Mapping[str, str]
 #: whose format is used: the model's tokenizer's, our catalog's, or plain text for want of one

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.causes import first_line
 from bench.errors import BenchbeatError, ModelError, UnavailableError
-from worker.causes import first_line
 from worker.checksums import Checksums, sha256_of
 from worker.files import is_disk_full, locked, staged
 

@@ -1,13 +1,16 @@
 """Facts about a machine and its software that need no torch; what a probe of a device found."""
 
+import os
 import platform
 import subprocess
 from functools import cache
-from os import sysconf
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+
+#: tells the processes that a service starts how it was started itself
+LAUNCH_VARIABLE = "_BENCHBEAT_LAUNCH"
 
 
 class Probe(BaseModel):
@@ -34,6 +37,8 @@ class Probe(BaseModel):
     threads: int
     #: driver and toolkit of the accelerator
     driver: str | None = None
+    #: of a CUDA device, as torch writes it
+    device_uuid: str | None = None
 
 
 class SourceState(NamedTuple):
@@ -43,7 +48,7 @@ class SourceState(NamedTuple):
     dirty: bool | None
 
 
-def _output(*command: str) -> str:
+def output_of(*command: str) -> str:
     """Return what a command prints, stripped; empty where it is missing or fails."""
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
@@ -54,7 +59,7 @@ def _output(*command: str) -> str:
 
 def sysctl(name: str) -> str:
     """Return a value of macOS's sysctl; empty where it is unknown."""
-    return _output("sysctl", "-n", name)
+    return output_of("sysctl", "-n", name)
 
 
 def chip_name() -> str:
@@ -83,7 +88,7 @@ def os_build() -> str:
 
 def system_memory_bytes() -> int:
     """Return the memory that this process may use: the machine's, or less where a cgroup limits it."""
-    physical = sysconf("SC_PHYS_PAGES") * sysconf("SC_PAGE_SIZE")
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([physical, *cgroup_limits()])
 
 
@@ -124,7 +129,35 @@ def source_state() -> SourceState:
     root = Path(__file__).resolve().parent.parent
     git = ("git", "--no-optional-locks", "-C", str(root))
     # A virtual environment may lie inside somebody else's repository, whose commit says nothing about us.
-    if _output(*git, "rev-parse", "--show-toplevel") != str(root):
+    if output_of(*git, "rev-parse", "--show-toplevel") != str(root):
         return SourceState(None, None)
-    commit = _output(*git, "rev-parse", "HEAD")
-    return SourceState(commit or None, bool(_output(*git, "status", "--porcelain")) if commit else None)
+    commit = output_of(*git, "rev-parse", "HEAD")
+    return SourceState(commit or None, bool(output_of(*git, "status", "--porcelain")) if commit else None)
+
+
+def launch_context() -> str:
+    """Return how this process was started: `launchd`, `systemd`, `container`, `ssh`, `terminal` or `other`.
+
+    What `benchbeat up` or `run` started says so: `up (terminal)`. It belongs to a run's environment: launchd, for one,
+    gives a service less of the machine than a terminal does, unless it is asked not to.
+    """
+    if told := os.environ.get(LAUNCH_VARIABLE):
+        return told
+    if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):  # the variable is inherited by what a unit starts
+        return "systemd"
+    if platform.system() == "Darwin" and os.getppid() == 1 and os.environ.get("XPC_SERVICE_NAME", "0") != "0":
+        return "launchd"
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        return "container"
+    if os.environ.get("SSH_CONNECTION"):
+        return "ssh"
+    return "terminal" if _has_terminal() else "other"
+
+
+def _has_terminal() -> bool:
+    """Whether this process belongs to a terminal, also where its output goes to a file."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress.say("converting to safetensors")
                 ensure_converted_apart(found.path, converted_folder(options.home, found.revision))
     except BenchbeatError as error:
-        hint = "; it is gated: accept its licence on the hub and set HF_TOKEN" if entry.gated else ""
+        unsaid = entry.gated and "gated" not in str(error)
+        hint = "; it is gated: accept its licence on the hub and set HF_TOKEN" if unsaid else ""
         print(f"Error: {error}{hint}", file=sys.stderr)  # noqa: T201
         return 2
     print(f"{entry.name} is here: revision {found.revision}")  # noqa: T201

@@ -14,13 +14,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench import harness_results
+from bench.causes import first_line
 from bench.errors import InputError
+from bench.harness_results import Tokens
 from bench.results import Figures
-from worker import harness_results
 from worker.adapters.text import TextAdapter
-from worker.causes import first_line
 from worker.device import Device, is_out_of_memory
-from worker.harness_results import Tokens
+from worker.energy import Meter
 from worker.measure import Clock, Outcome, Report
 from worker.protocol import HarnessTask, Order, Progress
 
@@ -64,6 +65,7 @@ def measure_harness(
     device: Device,
     report: Report,
     clock: Clock = time.perf_counter,
+    meter: Meter | None = None,
 ) -> Outcome:
     """Run a task of lm-eval on a loaded model, over the first `items` documents of each of its tasks.
 
@@ -71,7 +73,7 @@ def measure_harness(
     """
     report(Progress(phase="warming up"))
     with _quiet(), _environment(), _inside(prepared.folder), device.watch() as fallbacks:
-        outcome = _measured(adapter, order, prepared.task, device, report, clock)
+        outcome = _measured(adapter, order, prepared.task, device, report, clock, meter or Meter())
     return outcome._replace(fallbacks=tuple(fallbacks))
 
 
@@ -90,14 +92,16 @@ def _check_allowed(order: Order, task: HarnessTask, allow_code: bool) -> None:
         )
 
 
-def _measured(adapter: TextAdapter, order: Order, loaded: Any, device: Device, report: Report, clock: Clock) -> Outcome:
+def _measured(
+    adapter: TextAdapter, order: Order, loaded: Any, device: Device, report: Report, clock: Clock, meter: Meter
+) -> Outcome:
     from worker.harness_model import TimedModel, own_settings
 
     def told(done: int, total: int) -> None:
         report(Progress(phase="measuring", done=done, total=total))
 
     with own_settings(adapter):
-        model = TimedModel(adapter, order.spec.batch_size, device, clock, told)
+        model = TimedModel(adapter, order.spec.batch_size, device, clock, told, meter)
         results = _evaluated(model, order, loaded)
     found = harness_results.metrics(results)
     sizes = {name: results["n-samples"][name]["effective"] for name in loaded.tasks}
@@ -124,6 +128,7 @@ def _measured(adapter: TextAdapter, order: Order, loaded: Any, device: Device, r
         harness_results.answers(results, found, count),
         metrics=found,
         libraries={"lm_eval": metadata.version("lm_eval")},
+        energy=meter.figures(model.began_joules, model.ended_joules, tokens),
     )
 
 

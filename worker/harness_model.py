@@ -12,6 +12,7 @@ from lm_eval.models.huggingface import HFLM
 from bench.results import Sample
 from worker.adapters.text import TextAdapter
 from worker.device import Device
+from worker.energy import Meter
 from worker.measure import Clock
 
 #: told the number of requests that are answered, and of all
@@ -30,10 +31,16 @@ class Written(NamedTuple):
 class TimedModel(HFLM):  # type: ignore[misc]
     """lm-eval's own model class around a loaded model: what it computes is unchanged, its calls are timed."""
 
-    def __init__(self, adapter: TextAdapter, batch_size: int, device: Device, clock: Clock, told: Told) -> None:
+    def __init__(
+        self, adapter: TextAdapter, batch_size: int, device: Device, clock: Clock, told: Told, meter: Meter
+    ) -> None:
         # A copy of the tokenizer, since lm-eval gives it a pad token where it has none.
         super().__init__(pretrained=adapter.model, tokenizer=copy.deepcopy(adapter.tokenizer), batch_size=batch_size)
         self._timed = (device, clock)
+        self._meter = meter
+        #: what the meter read before the first call of the model, and after the last one
+        self.began_joules: float | None = None
+        self.ended_joules: float | None = None
         self._told = told
         self._done = self._total = 0
         self._rows: list[Written] = []
@@ -88,6 +95,8 @@ class TimedModel(HFLM):  # type: ignore[misc]
     def _timing(self, tokens: torch.Tensor) -> Iterator[dict[str, Any]]:
         device, clock = self._timed
         call: dict[str, Any] = {"batch_size": tokens.shape[0], "prompt_tokens": tokens.shape[1]}
+        if not self.samples:
+            self.began_joules = self._meter.read()
         device.synchronize()
         started = clock()
         try:
@@ -97,6 +106,7 @@ class TimedModel(HFLM):  # type: ignore[misc]
             self.failed = True
             raise
         call["latency_seconds"] = clock() - started
+        self.ended_joules = self._meter.read()
 
     def _keep(self, call: dict[str, Any], new_tokens: int) -> None:
         seconds = call["latency_seconds"]

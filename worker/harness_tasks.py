@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from lm_eval.tasks import TaskManager
 
+from bench.causes import first_line
 from bench.errors import InputError
 from bench.harness import find_task_file, known_names, task_folder, task_of, unknown_task
-from worker.causes import first_line
 from worker.device import is_out_of_memory
 from worker.protocol import HarnessTask
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bench.causes import first_line
 from bench.errors import ModelError, UnavailableError
-from worker.causes import first_line
 from worker.files import is_disk_full
 
 OnProgress = Callable[[int, int | None], None]

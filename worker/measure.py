@@ -1,13 +1,13 @@
 """What the measuring of speed and of quality share: what they ask of a model, and what they give back."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from bench.results import Answer, Breakdown, Figures, Metric, Sample
 from worker.adapters.text import Generated
-from worker.conversation import Message
 from worker.protocol import Progress
 from worker.sampling import Decoding
 
@@ -15,26 +15,33 @@ from worker.sampling import Decoding
 Report = Callable[[Progress], None]
 #: seconds of a clock that never goes back
 Clock = Callable[[], float]
+#: gives the file of a picture or a clip by its SHA-256
+Media = Callable[[str], Path]
 
 
-class Adapter(Protocol):
-    """What the protocol asks of a loaded model."""
+class QualityAdapter(Protocol):
+    """What the measuring of quality asks of a loaded model."""
+
+    @property
+    def encode(self) -> Callable[..., Any]:
+        """Returns a conversation as token ids or, given a picture too (RGB), in the model's own way."""
+
+    def generate_batch(
+        self, prompts: Sequence[Any], decoding: Decoding, seeds: Sequence[int], cache: str, /
+    ) -> list[Generated]:
+        """Return the answers to what was encoded."""
+
+
+class SpeedAdapter(Protocol):
+    """What the measuring of speed asks of a loaded model."""
 
     bytes_per_step: int
-
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of a conversation."""
 
     def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a text, without special tokens."""
 
     def first_ids(self) -> list[int]:
         """Return the special tokens before a text."""
-
-    def generate_batch(
-        self, prompts: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int], cache: str
-    ) -> list[Generated]:
-        """Return the answers to prompts."""
 
     def generate_fixed(self, prompts: torch.Tensor, new_tokens: int, streamer: Any = None, cache: str = ...) -> Any:
         """Generate exactly `new_tokens`."""
@@ -47,8 +54,8 @@ class Outcome(NamedTuple):
     samples: tuple[Sample, ...]
     #: those of a quality workload are judged afterwards
     answers: tuple[Answer, ...] = ()
-    #: the settings of generation, None for a speed workload
-    decoding: Decoding | None = None
+    #: the settings of generation that were in force; none for a speed workload
+    decoding: Mapping[str, Any] = {}
     #: what the device left to the CPU while warming up
     fallbacks: tuple[str, ...] = ()
     breakdowns: tuple[Breakdown, ...] = ()
@@ -56,3 +63,5 @@ class Outcome(NamedTuple):
     metrics: tuple[Metric, ...] = ()
     #: versions of the libraries that had a part in the figures; None for none beside torch and transformers
     libraries: Mapping[str, str] | None = None
+    #: the figures of energy, from the first call that counts to the last; none where it is not known
+    energy: Mapping[str, float | str] = {}

@@ -14,6 +14,7 @@ from bench.workloads import Item, Workload
 from db.engine import Database
 from db.jobs import Claimed
 from db.tables import item, model, strategy, workload
+from worker.media import MediaFiles
 from worker.protocol import HarnessTask, Order, Prompt
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -25,21 +26,22 @@ _KEPT = 64
 class OrderMaker:
     """Makes orders; entries, workloads and templates never change under their hash, so each is read once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, media: MediaFiles) -> None:
         self._database = database
+        self._media = media
         self._model = lru_cache(_KEPT)(self._read_model)
         self._workload = lru_cache(_KEPT)(self._read_workload)
         self._template = lru_cache(_KEPT)(self._read_template)
 
     def order(self, job: Claimed) -> Order:
-        """Return the order of a job. Raises InputError where a newer benchbeat wrote what it refers to."""
+        """Return the order of a job.
+
+        Raises InputError where a newer benchbeat wrote what it refers to, and for media that this worker has not.
+        """
         spec = job.spec
         asked = self._workload(job.workload_hash)
-        prompts: tuple[Prompt, ...] = ()
         template = None if job.strategy_hash is None else self._template(job.strategy_hash)
-        if template is not None:
-            items = asked.sample(spec.items, spec.items_seed)
-            prompts = tuple(Prompt(item=each, messages=template.fill(each.prompt)) for each in items)
+        items = asked.sample(spec.items, spec.items_seed) if asked.kind == "quality" else ()
         return Order(
             job_id=job.id,
             attempt=job.attempt,
@@ -48,7 +50,8 @@ class OrderMaker:
             score=asked.score,
             strategy_hash=job.strategy_hash,
             output_pattern=template.output_pattern if template else None,
-            prompts=prompts,
+            prompts=tuple(_prompt(each, template) for each in items),
+            media=self._media.of(asked, items),
             prose=asked.prose,
             harness=_harness_task(asked),
         )
@@ -73,6 +76,10 @@ class OrderMaker:
             return Template.parse(definition)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError("The worker's benchbeat can't read the job's strategy; upgrade it") from error
+
+
+def _prompt(item: Item, template: Template | None) -> Prompt:
+    return Prompt(item=item, messages=() if template is None else template.fill(item.prompt))
 
 
 def _harness_task(asked: Workload) -> HarnessTask | None:

@@ -37,6 +37,7 @@ def probe(name: str = "auto", index: int = 0) -> Probe:
             "transformers_version": version("transformers"),
             "threads": torch.get_num_threads(),
             "driver": device.driver(),
+            "device_uuid": device.uuid(),
         }
     )
 

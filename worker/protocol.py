@@ -1,10 +1,11 @@
 """What the worker's main process and the session process say to each other.
 
-Orders go to the session's standard input, one JSON object a line; end of file ends the session. Events come
-back over a descriptor of their own (`--events FD`), one JSON object a line, so that a library's print
-breaks nothing.
+Orders go to the session's standard input, one JSON object a line, and for a gated one its `Go`; end of file ends the
+session. Events come back over a descriptor of their own (`--events FD`), one JSON object a line, so that a library's
+print breaks nothing.
 """
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +21,7 @@ class _Frozen(BaseModel):
 
 
 class Prompt(_Frozen):
-    """An item with the messages that put it to the model ({"role", "content"} each)."""
+    """An item with the messages that put it to the model ({"role", "content"} each; none for a speech model)."""
 
     item: Item
     messages: tuple[dict[str, str], ...]
@@ -54,10 +55,20 @@ class Order(_Frozen):
     harness: HarnessTask | None = None
     #: what is asked, in order (quality workloads)
     prompts: tuple[Prompt, ...] = ()
+    #: files of the items' pictures or clips on this machine, by their SHA-256
+    media: dict[str, Path] = {}
+    #: whether it begins only when it is told `Go`, once it holds the device
+    gated: bool = False
+
+
+class Go(_Frozen):
+    """The machine is quiet, or does not get quiet: a gated job may begin."""
+
+    go: int
 
 
 class Locked(_Frozen):
-    """The device is ours: the job's time begins."""
+    """The device is ours: the job's time begins, of a gated one with its `Go`."""
 
     event: Literal["locked"] = "locked"
     waited_seconds: float
@@ -67,7 +78,7 @@ class Progress(_Frozen):
     """How far the job has come. `total` is None where the stop rule decides."""
 
     event: Literal["progress"] = "progress"
-    #: `fetching`, `waiting for the device`, `loading`, `warming up`, `measuring`
+    #: `fetching`, `waiting for the device`, `waiting for a quiet machine`, `loading`, `warming up`, `measuring`
     phase: str
     done: int = 0
     total: int | None = None
@@ -75,6 +86,16 @@ class Progress(_Frozen):
     median_seconds: float | None = None
     low_seconds: float | None = None
     high_seconds: float | None = None
+    #: 1, 2 ... where the job's iterations are spread over several processes
+    process: int | None = None
+    #: why it waits
+    reason: str | None = None
+
+
+class Released(_Frozen):
+    """The device is others' again; answers may still be judged."""
+
+    event: Literal["released"] = "released"
 
 
 class Finished(_Frozen):
@@ -100,4 +121,4 @@ class Failed(_Frozen):
     details: str = ""
 
 
-Event = Locked | Progress | Finished | Failed
+Event = Locked | Progress | Released | Finished | Failed

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalog import ModelEntry
+from bench.causes import first_line
 from bench.errors import BenchbeatError, InputError, ModelError, UnavailableError
-from worker.causes import first_line
 from worker.conversation import Conversation
 from worker.weights import OnProgress, resolve_tokenizer
 

@@ -3,13 +3,19 @@
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from threading import RLock
+from typing import Any, Literal
 
-from bench.errors import BenchbeatError, UnavailableError
+from bench.causes import first_line
+from bench.disturbances import disturbances
+from bench.errors import BenchbeatError, InputError, UnavailableError
 from bench.spec import describe
+from bench.surroundings import Surroundings
 from db.engine import Database
 from db.jobs import (
     Claimant,
@@ -22,14 +28,20 @@ from db.jobs import (
 )
 from db.runs import store_measurement
 from db.settings import Settings
+from scheduler.logs import log_context, redactor
 from scheduler.queues import queue_of
-from worker.causes import first_line
+from worker.awake import Awake
 from worker.facts import Probe
+from worker.gate import Gate, Watch
 from worker.heartbeat import Heartbeat
+from worker.media import MediaFiles
 from worker.orders import OrderMaker
 from worker.protocol import Failed, Finished, Order
+from worker.readings import readings_of_this_machine
+from worker.several import SeveralProcesses
 from worker.spool import Spool, Spooled
 from worker.supervise import Crashed, Outcome, SessionProcess, Stopped
+from worker.witness import Witness
 
 log = logging.getLogger("benchbeat.worker")
 
@@ -71,8 +83,14 @@ class Runner:
         self.spool = Spool(settings.spool)
         #: the job that runs, for the worker's row
         self.current: Claimed | None = None
-        self._orders = OrderMaker(database)
-        self._session: SessionProcess | None = None
+        media = MediaFiles(database, home=settings.home, data_dir=settings.media_root)
+        self._orders = OrderMaker(database, media)
+        self._awake = Awake()
+        self._witness = Witness(readings_of_this_machine(probe), settings.limits)
+        wait = settings.quiet_wait_seconds
+        self._gate = Gate(self._witness.noise, wait) if wait > 0 else None
+        self._redact = redactor(settings)
+        self._session: SessionProcess | SeveralProcesses | None = None
         self._session_key: str | None = None
         self._turn = _Turn()
         self._stopping = Flag()
@@ -99,19 +117,26 @@ class Runner:
                 return "nothing to run"
             self.current = job
             try:
-                return self._run(job)
+                at_work = log_context(batch=job.batch_id, job=job.id, attempt=job.attempt)
+                with at_work, self._awake.kept(), self._witness.watching():
+                    return self._run(job)
             finally:
                 self.current = None
                 self.idle_since = time.monotonic()
 
-    def stop(self) -> None:
-        """Give the running job back to the queue and take no other."""
+    def stop(self, *, now: bool = False) -> None:
+        """Give the running job back to the queue and take no other; `now` leaves its session no time to end."""
         self._stopping.set()
+        session = self._session
+        if now and session is not None:
+            session.kill()
 
     def close(self) -> None:
         """End the session."""
         with self._one_at_a_time:
             self._drop_session()
+        self._witness.close()
+        self._awake.close()
 
     def release_idle(self, idle_seconds: float) -> None:
         """End a session that had nothing to do for so long: it holds the device's memory."""
@@ -153,40 +178,69 @@ class Runner:
     def _run(self, job: Claimed) -> str:
         log.info("job %d (attempt %d): %s", job.id, job.attempt, describe(job.spec))
         started = time.monotonic()
+        watch = Watch(self._witness, self._gate)
         try:
             session = self._session_for(job)
             order = self._order(job)
             with Heartbeat(self.database, job, self.settings.lease_seconds) as heartbeat:
                 outcome: Outcome = session.measure(
                     order,
-                    job_seconds=self.settings.job_seconds,
+                    job_seconds=self._limit(job),
                     check=lambda progress: "shutdown" if self._stopping.is_set() else heartbeat.look(progress),
+                    watch=watch,
                 )
+            if isinstance(outcome, Finished):
+                outcome = self._judged(order, outcome, watch.seen)
         except Exception as error:
             # Whatever kept it from starting is no reason to strand the job until its lease ends.
             log.debug("job %d could not be started", job.id, exc_info=True)
             said = str(error) if isinstance(error, BenchbeatError) else f"{type(error).__name__}: {first_line(error)}"
-            outcome = Failed(job_id=job.id, attempt=job.attempt, kind="error", message=said)
+            kind: Literal["input", "error"] = "input" if isinstance(error, InputError) else "error"
+            outcome = Failed(job_id=job.id, attempt=job.attempt, kind=kind, message=said)
+        if isinstance(outcome, Crashed) and self._stopping.is_set():
+            outcome = Stopped("shutdown")  # we killed it
         try:
             said = self._settle(job, outcome)
         except UnavailableError as error:
             said = f"job {job.id}: {error}"
             log.warning("%s", said)
-        if job.spec.isolation == "process" or not isinstance(outcome, Finished):
+        if job.spec.is_isolated or not isinstance(outcome, Finished):
             self._drop_session()
         log.info("%s (%.1f s)", said, time.monotonic() - started)
         return said
 
     def _order(self, job: Claimed) -> Order:
-        return self._orders.order(job)
+        order = self._orders.order(job)
+        return order if self._gate is None else order.model_copy(update={"gated": True})
 
-    def _session_for(self, job: Claimed) -> SessionProcess:
-        fresh = job.spec.isolation == "process"
+    def _judged(self, order: Order, finished: Finished, seen: Sequence[Surroundings]) -> Finished:
+        """Return what was measured with what was seen meanwhile, marked where that disturbed it.
+
+        Of several processes the most disturbed one tells of the surroundings; the reasons are those of all.
+        """
+        limits = self.settings.limits
+        found = [disturbances(each, limits) if self.settings.mark_disturbed else [] for each in seen]
+        reasons = list(dict.fromkeys(reason for each in found for reason in each))
+        worst = max(range(len(seen)), key=lambda n: len(found[n]), default=None)
+        # Only speed is disturbed: answers are as good as ever. Of pictures and speech nothing else measures the speed.
+        asks_for_speed = order.spec.is_speed or order.model.task in ("vision", "speech")
+        update: dict[str, Any] = {
+            "surroundings": None if worst is None else seen[worst],
+            "contamination": tuple(reason.text for reason in reasons),
+            "worth_repeating": asks_for_speed and any(reason.passes for reason in reasons),
+        }
+        if reasons:
+            log.info("job %d was disturbed: %s", order.job_id, "; ".join(update["contamination"]))
+        return finished.model_copy(update={"measurement": finished.measurement.model_copy(update=update)})
+
+    def _session_for(self, job: Claimed) -> SessionProcess | SeveralProcesses:
+        fresh = job.spec.is_isolated
         if self._session is not None and (fresh or not self._session.alive or self._session_key != job.session_key):
             self._drop_session()
         if self._session is None:
             settings = self.settings
-            self._session = SessionProcess(
+            start = partial(
+                SessionProcess,
                 self.probe,
                 home=settings.home,
                 logs=settings.logs,
@@ -194,6 +248,8 @@ class Runner:
                 lock_dir=settings.lock_dir,
                 allow_task_code=settings.runs_task_code,
             )
+            processes = job.spec.processes
+            self._session = start() if processes == 1 else SeveralProcesses(start, processes)
             self._session_key = job.session_key
         return self._session
 
@@ -210,20 +266,27 @@ class Runner:
             return self._settle_stopped(job, outcome.reason)
         if isinstance(outcome, Failed) and outcome.kind == "memory":
             return self._settle_out_of_memory(job, outcome)
-        error, stderr = self._reason(outcome), self._session.stderr_tail() if self._session else ""
+        error, stderr = self._reason(job, outcome), self._session.stderr_tail() if self._session else ""
         if isinstance(outcome, Failed) and outcome.details:
             stderr = f"{stderr}\n{outcome.details}".strip()
+        error, stderr = self._redact(error), self._redact(stderr)
         # What the job asks for can't be had: trying again would end the same.
         hopeless = isinstance(outcome, Failed) and outcome.kind in ("model", "input")
         attempts = 0 if hopeless else self.settings.max_attempts
         state = fail_job(self.database, job.id, job.attempt, error=error, stderr=stderr, max_attempts=attempts)
         return f"job {job.id} {state or 'was taken over'}: {error}"
 
-    def _reason(self, outcome: Failed | Crashed | Stopped) -> str:
+    def _limit(self, job: Claimed) -> float:
+        """Return how long a job may hold the device, in seconds."""
+        return min(self.settings.job_seconds, job.spec.job_seconds or self.settings.job_seconds)
+
+    def _reason(self, job: Claimed, outcome: Failed | Crashed | Stopped) -> str:
         if isinstance(outcome, Failed):
             return outcome.message
         if isinstance(outcome, Stopped):
-            return f"It held the device for more than {self.settings.job_seconds:g} s (setting job_seconds)"
+            limit = self._limit(job)
+            source = "setting" if limit == self.settings.job_seconds else "its sweep's"
+            return f"It held the device for more than {limit:g} s ({source} job_seconds)"
         if outcome.returncode == -signal.SIGKILL:
             return "The session process was killed; the machine may have run out of memory"
         if outcome.returncode < 0:
@@ -237,7 +300,7 @@ class Runner:
         if reason == "shutdown":
             return_job(self.database, job.id, job.attempt)
             return f"job {job.id} went back to the queue"
-        return f"job {job.id}: another worker took it over"
+        return f"job {job.id}: its lease was lost, so another attempt measures it"
 
     def _settle_out_of_memory(self, job: Claimed, outcome: Failed) -> str:
         needed = max(job.memory_mib, self.probe.memory_mib) + 1
@@ -268,7 +331,11 @@ class Runner:
         """Store a result, and its file in the spool no more. Raises UnavailableError where the database is away."""
         job_id, attempt = result.job_id, result.attempt
         try:
-            run_id = store_measurement(self.database, job_id, attempt, result.machine_id, result.measurement)
+            run_id = store_measurement(
+                self.database,
+                *(job_id, attempt, result.machine_id, result.measurement),
+                max_repeats=self.settings.max_repeats,
+            )
         except UnavailableError:
             raise
         except Exception as error:

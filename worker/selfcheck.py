@@ -14,20 +14,20 @@ _LENGTH = 24
 
 def check(device: Device) -> None:
     """Compare the device with the CPU. Raises UnavailableError where it computes something else."""
-    model, tokens = _tiny()
+    model, tokens = tiny_model()
     with torch.inference_mode():
         expected = model(tokens).logits
         model.to(device.torch_device)
         there = tokens.to(device.torch_device)
-        difference = _furthest(model(there).logits, expected)
-        leak = _future_leak(model.half(), there)
+        difference = furthest(model(there).logits, expected)
+        leak = future_leak(model.half(), there)
     if not difference < TOLERANCE:
         _refuse(device, f"its logits differ from the CPU's by {difference:.2g} ({TOLERANCE:g} is allowed)")
     if not leak < TOLERANCE:
         _refuse(device, f"its attention in float16 reads future tokens (a logit changed by {leak:.2g})")
 
 
-def _tiny() -> tuple[Any, torch.Tensor]:
+def tiny_model() -> tuple[Any, torch.Tensor]:
     """Return a tiny Llama in float32 with random weights, and token ids of shape (1, 24)."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -48,15 +48,15 @@ def _tiny() -> tuple[Any, torch.Tensor]:
     return model, tokens
 
 
-def _future_leak(model: Any, tokens: torch.Tensor) -> float:
+def future_leak(model: Any, tokens: torch.Tensor) -> float:
     """Return by how much logits change when only tokens after them change: 0 where attention is causal."""
     half = _LENGTH // 2
     changed = tokens.clone()
     changed[:, half:] = (changed[:, half:] + 1) % 128
-    return _furthest(model(changed).logits[:, :half], model(tokens).logits[:, :half])
+    return furthest(model(changed).logits[:, :half], model(tokens).logits[:, :half])
 
 
-def _furthest(left: torch.Tensor, right: torch.Tensor) -> float:
+def furthest(left: torch.Tensor, right: torch.Tensor) -> float:
     """Return the largest difference, by the CPU; NaN where there is one."""
     return float((left.float().cpu() - right.float().cpu()).abs().max())
 

@@ -18,38 +18,41 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 import transformers
-from pydantic import ValidationError
 
 from bench import __version__
 from bench.catalog import ModelEntry, parse_source
+from bench.causes import first_line
 from bench.errors import BenchbeatError, InputError, ModelError, OutOfMemoryError
 from bench.results import Environment, Measurement, Resolved
 from bench.spec import hash_of
 from worker import convert, selfcheck, weights
 from worker.adapters import Loading, load
 from worker.adapters.text import TextAdapter
-from worker.causes import first_line
+from worker.channel import Emit, parse_order, read_orders, writer
 from worker.device import Device, is_out_of_memory, pick
 from worker.device_lock import held
-from worker.facts import os_build, source_state
+from worker.energy import Meter
+from worker.facts import LAUNCH_VARIABLE, os_build, source_state
 from worker.harness import Prepared, measure_harness, prepare_harness
 from worker.judging import judged
 from worker.measure import Outcome
 from worker.memory import ProcessMemory
-from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
+from worker.protocol import Failed, Finished, Go, Locked, Order, Progress, Released
 from worker.quality import measure_quality
 from worker.reader import Reader
 from worker.speed import measure_speed
 from worker.weights import Weights
 
+if TYPE_CHECKING:
+    from worker.adapters import Adapter
+
 #: at most so often is progress of one phase told
 PROGRESS_SECONDS = 0.5
 
-Emit = Callable[[Event], None]
 Kind = Literal["model", "input", "memory", "error"]
 
 
@@ -61,7 +64,7 @@ class Loaded(NamedTuple):
     loading: Loading
     #: the catalog's, where it has one
     chat_template: str | None
-    adapter: TextAdapter
+    adapter: "Adapter"
 
 
 class Session:
@@ -76,8 +79,10 @@ class Session:
         models_dir: Path | None = None,
         lock_dir: Path | None = None,
         allow_task_code: bool = False,
+        next_line: Callable[[], bytes] | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
+        self._next_line = next_line
         self._device = device
         self._emit = emit
         self._home = home
@@ -113,21 +118,29 @@ class Session:
         waiting = Progress(phase="waiting for the device")
         with held(self._device.lock_key, self._lock_dir, on_wait=lambda: report(waiting)) as waited:
             self._emit(Locked(waited_seconds=waited))
+            if order.gated:
+                self._wait_for_go(order)
             started_at = time.time()
             self._check()
             load_seconds = self._load(order, found, report)
             self._position += 1
             outcome, memory = self._measure(order, task, report)
             finished_at = time.time()
-        # The device is others' again, and the peak of memory is read: judging is no part of what was measured.
+        self._emit(Released())
+        # The peak of memory is read: judging is no part of what was measured.
         if order.prompts:
-            outcome = judged(order, outcome, self._reader.read)
+            outcome = self._judged(order, outcome)
         assert self._loaded is not None
         return Measurement(
             resolved=self._resolved(order, found.revision, outcome),
             environment=_environment_of(self._environment, outcome),
             figures=outcome.figures.model_copy(
-                update={"load_seconds": load_seconds, "weights_bytes": self._loaded.adapter.weights_bytes, **memory}
+                update={
+                    "load_seconds": load_seconds,
+                    "weights_bytes": self._loaded.adapter.weights_bytes,
+                    **memory,
+                    **outcome.energy,
+                }
             ),
             samples=outcome.samples,
             answers=outcome.answers,
@@ -138,6 +151,20 @@ class Session:
             started_at=started_at,
             finished_at=finished_at,
         )
+
+    def _wait_for_go(self, order: Order) -> None:
+        if self._next_line is None:
+            raise ValueError("a gated job needs somebody who lets it begin")
+        go = Go.model_validate_json(self._next_line())
+        if go.go != order.job_id:
+            raise ValueError(f"job {go.go} was let begin, not {order.job_id}")
+
+    def _judged(self, order: Order, outcome: Outcome) -> Outcome:
+        if order.model.task == "speech":
+            from worker.transcripts import judged_transcripts
+
+            return judged_transcripts(order, outcome)
+        return judged(order, outcome, self._reader.read)
 
     def _find(self, entry: ModelEntry, report: "_Throttled") -> Weights:
         """Return the weights on this machine, fetched if need be."""
@@ -178,11 +205,11 @@ class Session:
             folder = weights.converted_folder(self._home, found.revision)
             convert.ensure_converted_apart(found.path, folder)
         started = time.perf_counter()
-        template = order.model.chat_template
-        adapter = load(order.model.task, folder, loading, self._device, chat_template=template)
+        sha256 = found.revision if found.kind == "checkpoint" else None
+        adapter = load(order.model, folder, loading, self._device, sha256=sha256)
         self._device.synchronize()
         seconds = time.perf_counter() - started
-        self._loaded = Loaded(order.model.source, found, loading, template, adapter)
+        self._loaded = Loaded(order.model.source, found, loading, order.model.chat_template, adapter)
         return seconds
 
     def _is_loaded(self, entry: ModelEntry, revision: str, loading: Loading) -> bool:
@@ -215,25 +242,32 @@ class Session:
         finally:
             self._memory.close()
 
-    def _outcome(self, adapter: TextAdapter, order: Order, task: Prepared | None, report: "_Throttled") -> Outcome:
+    def _outcome(self, adapter: Any, order: Order, task: Prepared | None, report: "_Throttled") -> Outcome:
+        meter = Meter(self._device.energy_counter)
         if task is not None:
-            return measure_harness(adapter, order, task, self._device, report)
+            return measure_harness(adapter, order, task, self._device, report, meter=meter)
         if order.spec.is_speed:
-            return measure_speed(adapter, order.spec, self._device, report)
-        return measure_quality(adapter, order, self._device, report)
+            return measure_speed(adapter, order.spec, self._device, report, meter=meter)
+        if order.model.task == "speech":
+            from worker.speech import measure_speech
+
+            return measure_speech(adapter, order, self._device, report, order.media.__getitem__, meter=meter)
+        return measure_quality(adapter, order, self._device, report, order.media.__getitem__, meter=meter)
 
     def _resolved(self, order: Order, revision: str, outcome: Outcome) -> Resolved:
         assert self._loaded is not None
-        settings: dict[str, Any] = outcome.decoding._asdict() if outcome.decoding else {}
+        adapter = self._loaded.adapter
+        settings: dict[str, Any] = dict(outcome.decoding)
         # Only where conversations were asked: what played no part must not tell two runs apart.
-        if order.prompts:
-            template, origin = order.model.chat_template, self._loaded.adapter.conversation.origin
+        if order.prompts and isinstance(adapter, TextAdapter):
+            template, origin = order.model.chat_template, adapter.conversation.origin
             settings |= {"chat_template": origin, "chat_template_hash": hash_of(template) if template else None}
         return Resolved(
             device=self._device.name,
             device_name=self._device.device_name(),
             revision=revision,
-            quantiser=self._loaded.adapter.quantiser,
+            attention=adapter.attention,
+            quantiser=adapter.quantiser,
             strategy_hash=order.strategy_hash,
             **settings,
         )
@@ -268,6 +302,7 @@ def _environment(device: Device) -> Environment:
         git_dirty=dirty,
         driver=device.driver(),
         threads=torch.get_num_threads(),
+        libraries={"launch": os.environ[LAUNCH_VARIABLE]} if LAUNCH_VARIABLE in os.environ else None,
     )
 
 
@@ -277,7 +312,7 @@ def _environment_of(environment: Environment, outcome: Outcome) -> Environment:
     if outcome.fallbacks:
         changes["driver"] = "; ".join([environment.driver or "", *outcome.fallbacks])
     if outcome.libraries:
-        changes["libraries"] = dict(outcome.libraries)
+        changes["libraries"] = {**(environment.libraries or {}), **outcome.libraries}
     return environment.model_copy(update=changes)
 
 
@@ -303,45 +338,6 @@ def _kind(error: Exception) -> Kind:
     if isinstance(error, OutOfMemoryError) or is_out_of_memory(error):
         return "memory"
     return "error"
-
-
-def read_orders(descriptor: int, orders: "SimpleQueue[bytes]") -> None:
-    """Put each line into the queue; end the process at the end of input.
-
-    Reads the descriptor, not `sys.stdin`: a buffered reader in a thread aborts the interpreter at its exit.
-    """
-    parts: list[bytes] = []
-    while chunk := os.read(descriptor, 1 << 16):
-        first, *others = chunk.split(b"\n")
-        parts.append(first)
-        for line in others:
-            orders.put(b"".join(parts))
-            parts = [line]
-    # The parent is gone or wants us gone: nothing here is worth a tidy end.
-    os._exit(0)
-
-
-def writer(descriptor: int) -> Emit:
-    """Return a function that writes events to a descriptor, a line each; it ends the process where nobody reads."""
-
-    def emit(event: Event) -> None:
-        line = memoryview(event.model_dump_json().encode() + b"\n")
-        try:
-            while line:
-                line = line[os.write(descriptor, line) :]
-        except BrokenPipeError:
-            os._exit(0)
-
-    return emit
-
-
-def parse_order(line: bytes) -> Order | Failed:
-    """Return the order on a line, or what to answer where it is none."""
-    try:
-        return Order.model_validate_json(line)
-    except ValidationError as error:
-        message = f"the session can't read its order: {error.errors(include_url=False)[0]['msg']}"
-        return Failed(job_id=0, attempt=0, kind="error", message=message, details=str(error))
 
 
 def _quiet() -> None:
@@ -384,6 +380,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         models_dir=options.models_dir,
         lock_dir=options.lock_dir,
         allow_task_code=options.allow_task_code,
+        next_line=orders.get,
     )
     while True:
         order = parse_order(orders.get())

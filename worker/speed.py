@@ -6,7 +6,7 @@ bandwidth utilisation = bytes of weights read a second / the device's peak bandw
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,11 +14,14 @@ import torch
 
 from bench import statistics
 from bench.errors import InputError
-from bench.results import Figures, Sample
+from bench.results import Sample
 from bench.spec import JobSpec, StopRule
+from bench.speed_figures import speed_figures, tokens_generated
 from worker.device import Device
-from worker.measure import Adapter, Clock, Outcome, Report
+from worker.energy import Meter
+from worker.measure import Clock, Outcome, Report, SpeedAdapter
 from worker.protocol import Progress
+from worker.warmup import Began, Counted
 
 #: text of which the prompts of speed workloads are cut
 _TEXT = (
@@ -32,27 +35,51 @@ _TEXT = (
 
 
 def measure_speed(
-    adapter: Adapter, spec: JobSpec, device: Device, report: Report, clock: Clock = time.perf_counter
+    adapter: SpeedAdapter,
+    spec: JobSpec,
+    device: Device,
+    report: Report,
+    clock: Clock = time.perf_counter,
+    meter: Meter | None = None,
 ) -> Outcome:
-    """Measure a fixed shape until the stop rule is met. Raises InputError where the job has no lengths."""
+    """Measure a fixed shape until it is warm and the stop rule is met. Raises InputError for a job without lengths."""
     if spec.prompt_tokens is None or spec.new_tokens is None:
         raise InputError("a speed workload needs prompt_tokens and new_tokens")
     shape = _Shape(adapter, spec, spec.new_tokens, speed_prompts(adapter, spec).to(device.torch_device), device, clock)
+    stop = spec.stop or StopRule()
+    meter = meter or Meter()
     report(Progress(phase="warming up"))
     with device.watch() as fallbacks:
         first_call = shape.generate(1)
-        shape.iterate(0)
-    samples: list[Sample] = []
-    stop = spec.stop or StopRule()
-    started = clock()
-    while not is_enough(stop, [sample.latency_seconds for sample in samples], clock() - started):
-        samples.append(shape.iterate(len(samples)))
-        report(_speed_progress(samples))
-    figures = _speed_figures(samples, first_call, adapter.bytes_per_step, device)
-    return Outcome(figures, tuple(samples), fallbacks=tuple(fallbacks))
+        counted = Counted(stop, clock())
+        shape.iterate()
+    ended_joules = _iterate(shape, counted, stop, meter, report)
+    samples = counted.samples
+    figures = speed_figures(samples)
+    speed = figures.decode_tokens_per_second
+    own = {
+        "first_call_seconds": first_call,
+        "model_bandwidth_utilization": _utilization(speed, spec.batch_size, adapter.bytes_per_step, device),
+        "warmup_iterations": counted.warmup_iterations,
+        "warm": counted.warm,
+    }
+    energy = meter.figures(counted.began.joules, ended_joules, tokens_generated(samples))
+    return Outcome(figures.model_copy(update=own), samples, fallbacks=tuple(fallbacks), energy=energy)
 
 
-def speed_prompts(adapter: Adapter, spec: JobSpec) -> torch.Tensor:
+def _iterate(shape: "_Shape", counted: Counted, stop: StopRule, meter: Meter, report: Report) -> float | None:
+    """Iterate until the stop rule is met; return what the meter read at the end of the last iteration."""
+    ended = meter.read()
+    while not is_enough(stop, counted.latencies, counted.seconds(shape.clock())):
+        began = Began(shape.clock(), ended)
+        sample = shape.iterate()
+        ended = meter.read()
+        counted.add(began, sample)
+        report(_speed_progress(counted.latencies))
+    return ended
+
+
+def speed_prompts(adapter: SpeedAdapter, spec: JobSpec) -> torch.Tensor:
     """Return token ids of shape (batch_size, prompt_tokens): real text, another part of it in each row."""
     assert spec.prompt_tokens is not None
     first = adapter.first_ids()[: spec.prompt_tokens]
@@ -99,7 +126,7 @@ class _Ticks:
 class _Shape(NamedTuple):
     """A fixed shape on a device, to be generated again and again."""
 
-    adapter: Adapter
+    adapter: SpeedAdapter
     spec: JobSpec
     new_tokens: int
     prompts: torch.Tensor
@@ -114,8 +141,8 @@ class _Shape(NamedTuple):
         self.device.synchronize()
         return self.clock() - started
 
-    def iterate(self, iteration: int) -> Sample:
-        """Time one token, then all of them."""
+    def iterate(self) -> Sample:
+        """Time one token, then all of them. Which iteration it is, is said later."""
         ticks = _Ticks(self.clock)
         ttft = self.generate(1)
         latency = self.generate(self.new_tokens, ticks)
@@ -123,7 +150,7 @@ class _Shape(NamedTuple):
         # A pause in the short span can make it the longer one; there is no speed then.
         decoding = latency - ttft
         return Sample(
-            iteration=iteration,
+            iteration=0,
             batch_size=rows,
             prompt_tokens=length,
             new_tokens=rows * self.new_tokens,
@@ -135,43 +162,18 @@ class _Shape(NamedTuple):
         )
 
 
-def _speed_progress(samples: Sequence[Sample]) -> Progress:
-    latencies = [sample.latency_seconds for sample in samples]
+def _speed_progress(latencies: Sequence[float]) -> Progress:
     low, high = statistics.median_interval(latencies) or (None, None)
     return Progress(
         phase="measuring",
-        done=len(samples),
+        done=len(latencies),
         median_seconds=statistics.median(latencies),
         low_seconds=low,
         high_seconds=high,
     )
 
 
-def _speed_figures(samples: Sequence[Sample], first_call: float, bytes_per_step: int, device: Device) -> Figures:
-    """Summarise iterations by their medians."""
-    latencies = [sample.latency_seconds for sample in samples]
-    gaps = [gap for sample in samples for gap in sample.inter_token_seconds]
-    low, high = statistics.median_interval(latencies) or (None, None)
-    decode = _median_of(sample.decode_tokens_per_second for sample in samples)
+def _utilization(speed: float | None, batch_size: int, bytes_per_step: int, device: Device) -> float | None:
+    """Return the share of the device's bandwidth that reading the weights took; None where one is not known."""
     bandwidth = device.bandwidth_bytes_per_second()
-    steps_per_second = None if decode is None else decode / samples[0].batch_size
-    return Figures(
-        iterations=len(samples),
-        first_call_seconds=first_call,
-        ttft_seconds=_median_of(sample.ttft_seconds for sample in samples),
-        prefill_tokens_per_second=_median_of(sample.prefill_tokens_per_second for sample in samples),
-        decode_tokens_per_second=decode,
-        inter_token_p50_seconds=statistics.earned_percentile(gaps, 50),
-        inter_token_p99_seconds=statistics.earned_percentile(gaps, 99),
-        latency_seconds=statistics.median(latencies),
-        latency_low_seconds=low,
-        latency_high_seconds=high,
-        model_bandwidth_utilization=steps_per_second * bytes_per_step / bandwidth
-        if steps_per_second and bandwidth
-        else None,
-    )
-
-
-def _median_of(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+    return speed / batch_size * bytes_per_step / bandwidth if speed and bandwidth else None

@@ -8,7 +8,7 @@ import pytest
 
 from bench import harness
 from bench.errors import InputError
-from bench.harness import defined, find_task_file, harness_workload, known_names, task_of
+from bench.harness import default_shots, defined, find_task_file, harness_workload, known_names, task_of
 from bench.workloads import Workload
 
 TASK = "task: my_task\ndataset_path: json\n"
@@ -147,3 +147,15 @@ def test_a_group_s_members_are_not_its_definition() -> None:
     text = "group: all\ntask:\n  - one\n  - task: two\n    num_fewshot: 3\n"
     assert defined([text]) == (frozenset(), frozenset({"all"}))
     assert defined(["task: [a, b]\ngroup: all\n"]).tasks == frozenset()
+
+
+def test_examples_that_a_task_shows_by_itself(tasks: Path) -> None:
+    write(tasks / "shots", **{"base_yaml": "num_fewshot: 4\n", "own.yaml": "task: own\nnum_fewshot: 5 # as usual\n"})
+    write(tasks / "shots", **{"heir.yaml": 'include: "base_yaml"\ntask: heir\n'})
+    write(
+        tasks / "shots",
+        **{"lost.yaml": "include: gone_yaml\ntask: lost\n", "loop.yaml": "include: loop.yaml\ntask: loop\n"},
+    )
+    asked = ["own", "heir", "lost", "loop", "arc_easy", "unknown"]
+    assert default_shots(tasks, asked) == {"own": 5, "heir": 4, "lost": 0, "loop": 0, "arc_easy": 0}
+    assert default_shots(tasks, []) == {}

@@ -46,6 +46,7 @@ def key(spec: JobSpec = SPEC, *, workload_hash: str = "w", machine: str = "here"
         ("cache", "static"),
         ("batch_size", 2),
         ("isolation", "process"),
+        ("processes", 2),
     ],
 )
 def test_another_specification_is_another_series(field: str, value: Any) -> None:

@@ -59,6 +59,8 @@ def test_a_key_that_is_none_of_its_fields_is_refused() -> None:
         ("model", "two words"),
         ("workload", "bell\x07"),
         ("isolation", "thread"),
+        ("processes", 0),
+        ("processes", 101),
     ],
 )
 def test_a_value_out_of_range_is_refused(field: str, value: Any) -> None:
@@ -102,10 +104,24 @@ def test_a_specification_with_new_tokens_is_one_of_speed() -> None:
     assert not QUALITY.is_speed
 
 
+@pytest.mark.parametrize("field", ["max_iterations", "max_seconds", "max_warmup_iterations", "max_warmup_seconds"])
+def test_a_cap_of_the_stop_rule_is_above_0(field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        StopRule.model_validate({field: 0})
+    assert field in str(caught.value)
+
+
+def test_several_processes_are_fresh_ones() -> None:
+    assert not SPEED.is_isolated
+    assert SPEED.model_copy(update={"isolation": "process"}).is_isolated
+    assert SPEED.model_copy(update={"processes": 2}).is_isolated
+
+
 def test_a_line_for_people_names_what_tells_jobs_apart() -> None:
     assert describe(QUALITY) == "m facts direct float32"
     assert describe(QUALITY.model_copy(update={"temperature": 0.3})) == "m facts direct t=0.3 float32"
     assert describe(SPEED) == "m speed 128+64 float16"
+    assert describe(SPEED.model_copy(update={"processes": 2})) == "m speed 128+64 float16 in 2 processes"
 
 
 def test_a_hash_does_not_depend_on_the_order_of_keys() -> None:

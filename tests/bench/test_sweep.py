@@ -92,6 +92,18 @@ def test_a_speed_job_takes_the_defaults_of_its_kind_and_no_strategy() -> None:
     assert sweep.strategies == {}
 
 
+def test_iterations_are_spread_over_fresh_processes_whatever_is_said_about_isolation() -> None:
+    sweep = expanded({"workload": "speed", "processes": ["1..2", 4], "isolation": ["session", "process"]})
+    found = [(spec.processes, spec.isolation) for spec in sweep.specs]
+    assert sorted(found) == [(1, "process"), (1, "session"), (2, "process"), (4, "process")]
+    assert sweep.duplicates == 2
+
+
+def test_a_quality_job_has_one_process() -> None:
+    (spec,) = expanded({"processes": [1, 2]}).specs
+    assert (spec.processes, spec.isolation) == (1, "session")
+
+
 def test_a_job_is_in_its_models_own_precision_where_none_is_named() -> None:
     precisions = {s.model: s.precision for s in expanded({"model": ["smollm2-135m", "qwen2.5-1.5b"]}).specs}
     assert precisions == {"smollm2-135m": "float32", "qwen2.5-1.5b": "float16"}

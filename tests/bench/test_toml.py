@@ -124,3 +124,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(InputError, match="is no regular file"):
         read_toml(pipe)
+
+
+def test_a_name_under_a_table_without_a_header_has_the_line_of_its_own(file: Path) -> None:
+    file.write_text(SWEEP, encoding="utf-8")
+    lines = Lines(file)
+    assert lines.line_of("qwen2.5", ("models",)).endswith("x.toml:16")
+    assert lines.line_of("plain", ("models",)).endswith("x.toml:18")

@@ -136,6 +136,11 @@ def test_the_names_of_the_built_in_workloads() -> None:
         "instructions",
         "structure",
         "writing",
+        "dictation",
+        "captions",
+        "shapes",
+        "charts",
+        "text_in_image",
         "speed",
     ]
     assert list(workloads) == names

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.children import noted, start_service, stop_noted, stop_service
+from cli.children import Kept, noted, open_log, start_service, stop_noted, stop_service
 from tests.cli.conftest import Command
 from tests.commands import ROOT
 from tests.services import stop_process
@@ -64,6 +64,37 @@ def test_a_service_is_noted_and_stopped(home: Path, beat: "subprocess.Popen[byte
     stop_service(beat)
 
 
+def test_a_service_that_dies_is_started_again_and_one_that_is_stopped_stays_so(
+    home: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("BENCHBEAT_BROKER_URL", broker_url)
+    said: list[str] = []
+    kept = Kept(home, "--quiet", "beat")
+    try:
+        first = kept.pid
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: kept.look(said.append) and kept.pid != first, "it is started again", 60)
+        assert said == ["beat died (SIGKILL); it is started again in 1 s"]
+        assert noted(home) == [f"--quiet beat (process {kept.pid})"]
+    finally:
+        kept.stop()
+    assert not kept.look(said.append)
+    assert kept.over
+    assert len(said) == 1
+
+
+def test_a_service_that_is_given_what_is_wrong_is_not_started_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("BENCHBEAT_BROKER_URL", "redis://127.0.0.1:1/0")
+    said: list[str] = []
+    kept = Kept(home, "beat")
+    wait_until(lambda: not kept.look(said.append), "it is given up", 60)
+    assert (kept.over, said) == (True, [])
+
+
 def test_a_service_of_an_earlier_command_is_stopped(
     benchbeat: Command, home: Path, beat: "subprocess.Popen[bytes]"
 ) -> None:
@@ -106,6 +137,27 @@ def test_a_service_that_ended_by_itself_is_forgotten(
     assert process.wait(timeout=30) == 0
     assert (tmp_path / "log").read_text().startswith("benchbeat ")
     assert noted(home) == []
+
+
+def test_a_log_is_set_aside_before_it_gets_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.logs.LOG_BYTES", 6)
+    file = tmp_path / "logs" / "worker.log"
+    for words in (b"one", b"two", b"three"):
+        with open_log(file) as log:
+            log.write(words)
+    assert (file.read_bytes(), file.with_name("worker.log.1").read_bytes()) == (b"three", b"onetwo")
+
+
+def test_what_up_starts_knows_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_BENCHBEAT_LAUNCH", "ssh")
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "$_BENCHBEAT_LAUNCH"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    for by in ("up", "run"):
+        with (tmp_path / by).open("wb") as output:
+            start_service(home, "worker", by=by, output=output).wait(timeout=30)
+        assert (tmp_path / by).read_text() == f"{by} (ssh)\n"
 
 
 def test_up_starts_beside_a_worker_of_one_batch(benchbeat: Command, monkeypatch: pytest.MonkeyPatch) -> None:

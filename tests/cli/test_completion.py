@@ -38,6 +38,8 @@ def completed(words: str) -> list[str]:
         ("benchbeat workloads show multi", ["multilingual"]),
         ("benchbeat strategies show role", ["role_play"]),
         ("benchbeat rerun --any", ["--anywhere"]),
+        ("benchbeat import --format llama-bench-s", ["llama-bench-sql"]),
+        ("benchbeat import --model smol", ["smollm2-135m"]),
     ],
 )
 def test_commands_and_names_are_completed(home: Path, words: str, offered: list[str]) -> None:

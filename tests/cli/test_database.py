@@ -1,5 +1,6 @@
 """`db`: making, checking, upgrading and backing up."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from db.engine import Database
 from db.schema import HEAD
 from tests.cli.conftest import Command
 from tests.db.builders import add_jobs
+from tests.db.test_prune import add_runs
 
 
 def set_revision(home: Path, revision: str) -> None:
@@ -93,3 +95,21 @@ def test_a_backup_into_a_folder_that_is_not_there_is_an_error(
     done = benchbeat("db", "backup", str(tmp_path / "gone" / "copy.db"))
     assert done.code == 2
     assert done.err.startswith(f"Error: The copy {tmp_path}/gone/copy.db can't be written (")
+
+
+def test_samples_are_thinned(benchbeat: Command, history: Database) -> None:
+    add_runs(history, [400, 1])
+    dry = benchbeat("db", "prune", "--keep-samples", "90d", "--dry-run")
+    assert dry.out == "3 samples of 1 run would be removed; the runs stay\n"
+    done = benchbeat("db", "prune", "--keep-samples", "90d")
+    assert done.out.startswith("3 samples of 1 run were removed; the runs stay\n")
+    (row,) = json.loads(benchbeat("db", "prune", "--keep-samples", "12h", "-o", "json").out)
+    assert row == {"runs": 1, "samples": 3, "removed": True}
+    assert len(json.loads(benchbeat("sql", "select run_id from history", "-o", "json").out)) == 2
+
+
+@pytest.mark.parametrize(("given", "said"), [((), "--keep-samples"), (("--keep-samples", "90"), "is no duration")])
+def test_what_is_kept_has_to_be_said(benchbeat: Command, history: Database, given: tuple[str, ...], said: str) -> None:
+    done = benchbeat("db", "prune", *given)
+    assert done.code == 2
+    assert said in done.err

@@ -1,6 +1,7 @@
 """`doctor`: looks, starts nothing, changes nothing, and says how to get what is missing."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from bench.errors import UnavailableError
 from db.engine import Database
 from tests.cli.conftest import Command
 from tests.db.builders import add_worker
+from worker.checkup import Finding
 from worker.facts import Probe
 
 CPU = Probe(
@@ -108,7 +110,7 @@ def test_a_token_is_seen(benchbeat: Command, redis: str, monkeypatch: pytest.Mon
 def test_the_table_ends_with_what_to_type_next(benchbeat: Command, redis: str) -> None:
     done = benchbeat("doctor")
     assert done.code == 0
-    assert done.out.startswith("ok      python        3.")
+    assert done.out.startswith("ok      python          3.")
     assert done.err == "\nReady: benchbeat run --model smollm2-135m --workload facts --items 12\n"
 
 
@@ -117,3 +119,26 @@ def test_the_table_ends_with_what_is_missing(benchbeat: Command) -> None:
     assert done.code == 1
     assert "                      -> Start one with `redis-server`" in done.out
     assert done.err == "\nMissing: redis. Then type `benchbeat doctor` again.\n"
+
+
+def test_a_device_is_verified_by_a_process_of_its_own(benchbeat: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = [Finding("logits float32", "ok", "off by 0"), Finding("memory", "failed", "128 MiB stayed")]
+    asked: list[str] = []
+
+    def verify(device: str) -> Iterator[Finding]:
+        asked.append(device)
+        yield from findings
+
+    monkeypatch.setattr("worker.checkup.verify", verify)
+    done = benchbeat("doctor", "--verify", "--device", "mps")
+    assert (done.code, asked) == (1, ["mps"])
+    assert done.out.splitlines() == ["ok      logits float32  off by 0", "failed  memory          128 MiB stayed"]
+    assert "Failed: memory." in done.err
+    findings.pop()
+    done = benchbeat("doctor", "--verify", "-o", "json")
+    assert (done.code, asked[1]) == (0, "auto")
+    assert json.loads(done.out)[0]["found"] == "off by 0"
+
+
+def test_a_device_goes_with_verify(benchbeat: Command) -> None:
+    assert "--device goes with --verify" in benchbeat("doctor", "--device", "cpu").err

@@ -1,17 +1,18 @@
 """Following a batch to its end."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from bench.errors import UnavailableError
 from cli import follow as module
-from cli.follow import DONE, FAILED, NOTHING_MEASURED, exit_code, follow, snapshot
+from cli.follow import DONE, FAILED, NOTHING_MEASURED, conclude, exit_code, follow, snapshot
 from db.engine import Database
-from db.jobs import cancel_jobs, fail_job
+from db.jobs import cancel_jobs, extend_lease, fail_job
 from db.runs import store_measurement
 from report.progress import Snapshot
-from tests.db.builders import add_jobs, add_worker, claimed_by, measurement, new_job
+from tests.db.builders import SPEED_SPEC, add_jobs, add_worker, claimed_by, measurement, new_job
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,48 @@ def test_the_exit_code_says_how_much_was_measured(history: Database, done: int, 
         job = claimed_by(history, worker)
         fail_job(history, job.id, job.attempt, error="no", max_attempts=1)
     assert exit_code(snapshot(history, 1)) == code
+
+
+def test_the_end_tells_what_was_disturbed_and_the_total_grows_with_each_repetition(
+    history: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_jobs(history, [new_job(SPEED_SPEC)])
+    worker = add_worker(history, queues=("any.4", "machine.machine-a.cpu"))
+
+    def disturb() -> None:
+        job = claimed_by(history, worker)
+        measured = measurement(contamination=("the machine slept for 9.0 s",), worth_repeating=True)
+        store_measurement(history, job.id, job.attempt, "machine-a", measured, max_repeats=1)
+
+    disturb()
+    last = follow(history, 1, gone=after(2, disturb))
+    # All was measured, though none of it is a baseline.
+    assert conclude(last) == DONE
+    said = "tiny speed 32+8 float32"
+    end = "the last of 2 tries: the machine never got quiet"
+    assert capsys.readouterr().err.splitlines() == [
+        f"[1/2] job 1 done: {said}; disturbed: the machine slept for 9.0 s",
+        f"[2/2] job 2 done: {said}; disturbed: the machine slept for 9.0 s; {end}",
+        "2 of 2 runs were disturbed, and no baseline:",
+        "job 1: the machine slept for 9.0 s; measured again as job 2",
+        f"job 2: the machine slept for 9.0 s; {end}",
+    ]
+
+
+def test_a_reason_to_wait_is_said_once_though_its_figures_change(
+    history: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_jobs(history)
+    job = claimed_by(history, add_worker(history))
+    cores = iter("5678")
+
+    def wait() -> bool:
+        reason = f"other processes use 1.{next(cores)} of 2 cores"
+        progress = {"phase": "waiting for a quiet machine", "done": 0, "total": None, "median_seconds": None}
+        extend_lease(history, job.id, job.attempt, 60, json.dumps(progress | {"reason": reason}))
+        return reason.startswith("other processes use 1.8")
+
+    follow(history, 1, gone=wait)
+    assert capsys.readouterr().err.splitlines() == [
+        "job 1: waiting for a quiet machine (other processes use 1.5 of 2 cores)"
+    ]

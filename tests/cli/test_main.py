@@ -22,7 +22,10 @@ def test_help_names_every_command_and_the_exit_codes(benchbeat: Command) -> None
     assert shown.code == 0
     for name, (_, _, line) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(line[:40])}", shown.out, re.MULTILINE), name
-    assert "Exit codes: 0 done, 1 failed, 2 bad input, 4 nothing measured" in " ".join(shown.out.split())
+    assert (
+        "Exit codes: 0 done, 1 failed, 2 bad input, 3 a slow-down stands (`regressions`), 4 nothing measured"
+        in " ".join(shown.out.split())
+    )
 
 
 def test_without_a_command_the_help_is_shown(benchbeat: Command) -> None:

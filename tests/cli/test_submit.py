@@ -228,6 +228,17 @@ def test_down_leaves_redis_to_a_worker_that_was_started_by_itself(
     assert benchbeat("down").out == "stopped the embedded Redis\n"
 
 
+def test_down_stops_redis_also_where_the_database_can_not_be_had(
+    benchbeat: Command, history: Database, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHBEAT_BROKER_URL")
+    benchbeat("submit", *SMALL)
+    monkeypatch.setenv("BENCHBEAT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    done = benchbeat("down")
+    assert (done.code, done.out) == (0, "stopped the embedded Redis\n")
+    assert "can't be used" in done.err
+
+
 def test_an_embedded_redis_is_started_on_demand(
     benchbeat: Command, history: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -247,3 +247,42 @@ def test_a_workload_without_items_says_so(benchbeat: Command) -> None:
     assert shown.code == 0
     assert shown.err.startswith("'speed' has no items of its own to show: Generates new_tokens")
     assert benchbeat("workloads", "show", "speed", "-o", "json").out == "[]\n"
+
+
+# pictures and clips
+
+
+def test_a_picture_is_written_into_a_new_file(benchbeat: Command) -> None:
+    done = benchbeat("workloads", "show", "shapes", "--item", "1", "--save", "shape.png")
+    assert done.code == 0
+    assert Path("shape.png").read_bytes().startswith(b"\x89PNG")
+    again = benchbeat("workloads", "show", "shapes", "--item", "1", "--save", "shape.png")
+    assert (again.code, again.err) == (2, "Error: --save: shape.png exists; give a new file\n")
+    text = benchbeat("workloads", "show", "facts", "--item", "1", "--save", "x.png")
+    assert text.code == 2
+    assert "is text alone" in text.err
+    assert "--save writes the file of one item" in benchbeat("workloads", "show", "shapes", "--save", "y.png").err
+
+
+def test_a_clip_is_shown_by_what_is_said_in_it(benchbeat: Command) -> None:
+    done = benchbeat("workloads", "show", "dictation", "--item", "en-01")
+    assert done.out == "the clip is all that a model gets; what is said in it: The kettle is on the stove.\n"
+
+
+def test_files_with_pictures_and_clips_are_validated(benchbeat: Command) -> None:
+    benchbeat("workloads", "show", "shapes", "--item", "1", "--save", "shape.png")
+    Path("p.jsonl").write_text('{"id": "a", "image": "shape.png", "prompt": "Q?", "answer": "x"}\n')
+    assert (
+        "1 item, all can be scored"
+        in benchbeat("workloads", "validate", "p.jsonl", "--score", "exact", "--task", "vision").err
+    )
+    Path("p.jsonl").write_text('{"id": "a", "image": "shap.png", "prompt": "Q?", "answer": "x"}\n')
+    faulty = benchbeat("workloads", "validate", "p.jsonl", "--score", "exact", "--task", "vision")
+    assert faulty.code == 2
+    assert faulty.out.startswith("p.jsonl:1: image: there is no file shap.png")
+    Path("c.jsonl").write_text('{"id": "a", "audio": "shape.png", "answer": "x"}\n')
+    assert "1 item, all can be scored by wer" in benchbeat("workloads", "validate", "c.jsonl", "--score", "wer").err
+    assert (
+        "did you mean 'vision'"
+        in benchbeat("workloads", "validate", "c.jsonl", "--score", "wer", "--task", "visoin").err
+    )

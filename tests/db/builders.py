@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, func, insert, inspect, literal, select, text, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, inspect, literal, select, text, update
 
 from bench.catalog import ModelEntry
 from bench.results import Answer, Breakdown, Environment, Figures, Measurement, Metric, Resolved, Sample
 from bench.spec import JobSpec
+from bench.surroundings import Surroundings
 from bench.workloads import Item, Workload
 from db.engine import Database, now
 from db.jobs import (
@@ -24,8 +25,10 @@ from db.jobs import (
     requeue_elsewhere,
     return_job,
 )
+from db.regressions import expect_judgement
 from db.repeat import repeat_jobs
 from db.runs import store_measurement
+from db.schedules import insert_firing, insert_schedule, mark_beat
 from db.submissions import NewBatch, NewJob, insert_batch
 from db.tables import attempt, job, metadata, run
 from db.workers import register_worker
@@ -81,6 +84,23 @@ WORKER_FACTS: dict[str, Any] = {
     "pid": 4321,
     "version": "1",
 }
+
+#: of a quiet machine without a GPU
+SURROUNDINGS = Surroundings(
+    watched_seconds=18.5,
+    readings=20,
+    judged=True,
+    witness_cpu_seconds=0.01,
+    gate_waited_seconds=0.0,
+    cores=2,
+    others_mean_cores=0.05,
+    others_max_cores=0.2,
+    others_busy_seconds=0.0,
+    stolen_mean_cores=0.01,
+    swapped_bytes=0,
+    power_source="mains",
+    low_power=False,
+)
 
 #: a batch whose jobs are given apart
 BATCH = NewBatch(
@@ -241,6 +261,7 @@ def measurement(figures: Mapping[str, Any] | None = None, **changes: Any) -> Mea
         "answers": (answer(),),
         "breakdowns": (Breakdown(by="level", value="1", items=1, accuracy=1.0, accuracy_stderr=None),),
         "metrics": (Metric(task="facts", name="acc", filter="none", value=1.0),),
+        "surroundings": SURROUNDINGS,
         "session": "session-1",
         "session_position": 1,
         "started_at": 1_700_000_000.0,
@@ -251,7 +272,7 @@ def measurement(figures: Mapping[str, Any] | None = None, **changes: Any) -> Mea
 
 def populate(database: Database) -> None:
     """Put rows into every table: a job that was measured at its second attempt, its repetition, and a queued one."""
-    jobs = add_jobs(database, 2)
+    jobs = add_jobs(database, 2, schedule="nightly")
     worker = add_worker(database)
     first = claimed_by(database, worker)
     fail_job(database, first.id, first.attempt, error="The session ended", stderr="Killed", max_attempts=3)
@@ -260,6 +281,21 @@ def populate(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(metadata.tables["machine"]).values(id="machine-b", first_seen_at=now()))
         repeat_jobs(connection, jobs[:1], "confirmation")
+        connection.execute(insert(metadata.tables["media"]).values(hash="0" * 64, content=b"a picture"))
+        timing = {"cron": "0 2 * * *", "anchor_at": 0.0, "timezone": "Europe/Zurich", "paused": False}
+        policy = {"misfire": "latest", "grace_seconds": 21_600.0, "overlap": "skip", "next_due_at": 1e9}
+        insert_schedule(connection, {"name": "nightly", "batch": "{}", "jobs": "[]", "job_count": 0} | timing | policy)
+        insert_firing(connection, 1, 9e8, "missed", "the machine slept")
+        expect_judgement(connection, 1)
+        suspect(connection)
+    mark_beat(database, "a beat", pid=1, version="1")
+
+
+def suspect(connection: Connection) -> None:
+    """Write a change that the first run made suspected."""
+    places = {"series_id": 1, "run_id": 1, "first_run_id": 1, "last_run_id": 1, "metric": "latency_seconds"}
+    size = {"level_before": 0.5, "level_after": 0.6, "ratio": 1.2, "log_evidence": 9.0, "suspected_at": now()}
+    connection.execute(insert(metadata.tables["change"]).values(state="suspected", kind="step", **places, **size))
 
 
 #: every way in which a worker may write about its job

@@ -4,23 +4,29 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import insert
+
 from bench.results import Answer, Breakdown, Figures, Measurement, Metric, Sample
 from bench.spec import JobSpec
 from bench.workloads import Item, Workload
 from db.engine import Database
 from db.jobs import Claimant, fail_job
 from db.runs import store_measurement
+from db.schedules import insert_firing, insert_schedule
+from db.tables import alert
 from tests.db.builders import (
     ENVIRONMENT,
     MODEL,
     MODEL_HASH,
     RESOLVED,
     STRATEGY_HASH,
+    SURROUNDINGS,
     add_jobs,
     add_worker,
     change,
     claimed_by,
     new_job,
+    suspect,
 )
 
 #: a Saturday, a Monday, a Tuesday; torch is newer from the Monday on
@@ -71,6 +77,18 @@ def build(database: Database) -> None:
         job = claimed_by(database, workers["lab-a"])
         fail_job(database, job.id, job.attempt, error="The model's weights can't be had", max_attempts=1)
     _add(database, _spec("arithmetic", "smollm2-135m"), {})
+    _schedule(database)
+
+
+def _schedule(database: Database) -> None:
+    timing = {"cron": "0 2 * * *", "anchor_at": 0.0, "timezone": "UTC", "paused": False, "next_due_at": NIGHTS[-1]}
+    policy = {"misfire": "latest", "grace_seconds": 21_600.0, "overlap": "skip"}
+    with database.write() as connection:
+        insert_schedule(connection, {"name": "nightly", "batch": "{}", "jobs": "[]", "job_count": 0} | timing | policy)
+        for night in NIGHTS:
+            insert_firing(connection, 1, night, "missed", "the machine slept")
+        suspect(connection)
+        connection.execute(insert(alert).values(batch_id=1, state="sent", title="benchbeat nightly: 1 slower", tries=1))
 
 
 class _Night:
@@ -93,10 +111,13 @@ class _Night:
             self._quality(_spec("multilingual", model), right=2 + better)
         thinking = _spec("arithmetic", THINKER, strategy="direct", max_new_tokens=2048)
         self._quality(thinking, right=3, thinking_tokens=600)
-        for precision in ("float32", "float16"):
-            self._speed(_spec("speed", MODELS[0], prompt_tokens=128, new_tokens=64, precision=precision))
+        speed = _spec("speed", MODELS[0], prompt_tokens=128, new_tokens=64)
+        # each night the one process comes to it a job later
+        self._speed(speed, position=self._number + 1)
+        two = {"precision": "float16", "processes": 2, "isolation": "process"}
+        self._speed(speed.model_copy(update=two), position=1)
         if self._number == 2:
-            self._speed(_spec("speed", MODELS[0], prompt_tokens=128, new_tokens=64), contamination=("Throttled",))
+            self._speed(speed, position=1, contamination=("Throttled",))
             self._harness(_spec("lm_eval:arc_easy", MODELS[0]))
 
     def _quality(
@@ -141,17 +162,31 @@ class _Night:
         self._store(spec, figures, seconds=12.0, answers=answers, breakdowns=breakdowns)
 
     def _speed(self, spec: JobSpec, **fields: Any) -> None:
+        """Measure a speed; `cron` runs beside it, and ffmpeg where it is disturbed."""
+        others = (0.8, "ffmpeg") if fields.get("contamination") else (0.05, "cron")
+        seen = {"others_mean_cores": others[0], "others_max_cores": 2 * others[0], "greediest": others[1]}
+        fields["surroundings"] = SURROUNDINGS.model_copy(update=seen)
         fast = 2.0 if spec.precision == "float16" else 1.0
         latency = 2.0 / fast + 0.1 * self._number
         samples = tuple(
             Sample(iteration=n, batch_size=1, prompt_tokens=128, new_tokens=64, latency_seconds=latency)
             for n in range(5)
         )
+        disturbed = "contamination" in fields
         figures = {
             "decode_tokens_per_second": 64 / latency,
             "latency_seconds": latency,
             "energy_joules": 5 * latency * 40,
+            "energy_joules_per_token": latency * 40 / 65,
+            "energy_source": "nvml",
+            "warmup_iterations": 30 if disturbed else 1,
+            "warm": not disturbed,
         }
+        if spec.processes > 1:
+            # the second process has fewer iterations, which take a tenth longer
+            late = {"process": 2, "latency_seconds": latency * 1.1}
+            samples = (*samples[:3], *(each.model_copy(update=late) for each in samples[3:]))
+            figures |= {"process_latency_low_seconds": latency, "process_latency_high_seconds": latency * 1.1}
         self._store(spec, figures, seconds=5 * latency, samples=samples, **fields)
 
     def _harness(self, spec: JobSpec) -> None:
@@ -161,9 +196,11 @@ class _Night:
         )
         self._store(spec, {"items": 2376, "accuracy": 0.61, "accuracy_stderr": 0.01}, seconds=90.0, metrics=metrics)
 
-    def _store(self, spec: JobSpec, figures: Mapping[str, Any], *, seconds: float, **fields: Any) -> None:
-        is_first = self._position == 0 or spec.is_speed
-        self._position = 1 if is_first else self._position + 1
+    def _store(
+        self, spec: JobSpec, figures: Mapping[str, Any], *, seconds: float, position: int | None = None, **fields: Any
+    ) -> None:
+        self._position = position or self._position + 1
+        is_first = self._position == 1
         machine = "lab-b" if spec.model == "smollm2-135m" else "lab-a"
         device = MACHINES[machine]
         common = {

@@ -83,10 +83,10 @@ def test_all_else_of_the_series_must_be_equal(database: Database) -> None:
     assert [(gain.strategy, gain.gain) for gain in ask(database)] == [("few_shot", 1.0)]
 
 
-def test_the_last_clean_run_of_each_counts(database: Database) -> None:
+def test_the_last_run_of_each_counts_though_its_speed_was_disturbed(database: Database) -> None:
     store(database, "direct", [1, 1], day=0)
-    last_direct = store(database, "direct", [0, 0], day=2)
-    store(database, "direct", [1, 1], day=3, contamination=("The machine was busy",))
+    store(database, "direct", [1, 1], day=2)
+    last_direct = store(database, "direct", [0, 0], day=3, contamination=("The machine was busy",))
     store(database, "few_shot", [0, 0], day=0)
     last = store(database, "few_shot", [1, 1], day=1, resolved={"strategy_hash": "a new template"})
     (gain,) = ask(database)

@@ -12,8 +12,9 @@ from bench.results import Answer, Figures, Measurement, Sample
 from bench.series import series_definition, series_hash
 from bench.spec import JobSpec
 from db.engine import Database
+from db.inserts import insert_new
 from db.jobs import Claimed
-from db.runs import insert_new, store_measurement
+from db.runs import store_measurement
 from db.tables import machine, run
 from tests.db.builders import (
     ENVIRONMENT,
@@ -37,13 +38,16 @@ from tests.db.builders import (
     sample,
 )
 
+#: what the figures are that are no numbers
+WORDS: dict[str, Any] = {"energy_source": "rapl", "warm": False}
+
 #: a value of its own for every figure, so that two that were swapped would show
 FIGURES: dict[str, Any] = {
     name: (number * 10**9 if name.endswith("_bytes") else number)
     if "int" in str(field.annotation)
     else number + 0.1234567890123
     for number, (name, field) in enumerate(Figures.model_fields.items(), start=1)
-}
+} | WORDS
 
 
 def store(database: Database, measured: Measurement, spec: JobSpec = QUALITY_SPEC) -> tuple[Claimed, int]:
@@ -80,6 +84,7 @@ def test_what_was_not_measured_is_null_and_never_0(database: Database) -> None:
     _, run_id = store(database, measurement())
     row = history(database, run_id)
     assert {name for name in Figures.model_fields if row[name] is not None} == {"iterations"}
+    assert row["processes"] == 1
     assert 0 not in {row[name] for name in Figures.model_fields}
 
 
@@ -95,7 +100,9 @@ def test_a_measured_0_is_0_and_not_null(database: Database) -> None:
     st.fixed_dictionaries(
         {"iterations": st.integers(0, 2**31 - 1)},
         optional={
-            name: st.integers(0, 2**62 if name.endswith("_bytes") else 2**31 - 1)
+            name: st.sampled_from([WORDS[name], None])
+            if name in WORDS
+            else st.integers(0, 2**62 if name.endswith("_bytes") else 2**31 - 1)
             if "int" in str(field.annotation)
             else st.floats(allow_nan=False, allow_infinity=False)
             for name, field in Figures.model_fields.items()
@@ -108,6 +115,15 @@ def test_any_figures_come_back(database: Database, figures: dict[str, Any]) -> N
     _, run_id = store(database, measurement(figures))
     row = history(database, run_id)
     assert {name: row[name] for name in Figures.model_fields} == Figures(**figures).model_dump()
+
+
+def test_samples_say_in_which_process_they_were_measured(database: Database) -> None:
+    samples = (sample(0), sample(1, process=2, latency_seconds=0.6))
+    spec = SPEED_SPEC.model_copy(update={"processes": 2, "isolation": "process"})
+    _, run_id = store(database, measurement(samples=samples), spec)
+    found = view(database, "samples", run_id)
+    assert [(row["iteration"], row["process"], row["latency_seconds"]) for row in found] == [(0, 1, 0.5), (1, 2, 0.6)]
+    assert history(database, run_id)["processes"] == 2
 
 
 def test_a_quality_run_says_where_and_with_what(database: Database) -> None:
@@ -221,7 +237,8 @@ def test_answers_come_back_word_for_word(database: Database) -> None:
     )
     _, run_id = store(database, measurement(answers=answers))
     rows = view(database, "answers", run_id)
-    again = [Answer(**{name: row[name] for name in Answer.model_fields}) for row in rows]
+    columns = {name: "heard_language" if name == "language" else name for name in Answer.model_fields}
+    again = [Answer(**{name: row[column] for name, column in columns.items()}) for row in rows]
     assert sorted(again, key=repr) == sorted(answers, key=repr)
 
 

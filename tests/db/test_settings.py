@@ -63,6 +63,7 @@ def test_every_setting_has_a_variable(home: Path, folder: Path, tmp_path: Path) 
         "broker_url": "redis://host:6379/0",
         "machine": "my-mac",
         "models_dir": str(tmp_path / "models"),
+        "data_dir": str(tmp_path / "data"),
         "lock_dir": str(tmp_path / "locks"),
         "allow_task_code": "true",
         "device": "mps",
@@ -72,6 +73,19 @@ def test_every_setting_has_a_variable(home: Path, folder: Path, tmp_path: Path) 
         "job_seconds": "10.5",
         "max_streak": "8",
         "max_wait_seconds": "9",
+        "quiet_wait_seconds": "11",
+        "mark_disturbed": "false",
+        "max_repeats": "1",
+        "max_others_cpu": "0.25",
+        "max_others_gpu": "0.35",
+        "max_disturbed_share": "0.45",
+        "max_swap_mib": "12",
+        "max_memory_stall": "0.55",
+        "allow_battery": "true",
+        "log_format": "json",
+        "alert_urls": "json://host/hook",
+        "alert_command": "page-me",
+        "remote_control": "true",
     }
     assert {"home", *given} == set(Settings.model_fields)
     settings, warnings = loaded(home, {PREFIX + key.upper(): value for key, value in given.items()})
@@ -205,6 +219,7 @@ def test_a_file_that_can_t_be_read_is_said(home: Path, folder: Path) -> None:
         ("max_streak", "0", "at least 1"),
         ("job_seconds", "-1", "more than 0"),
         ("max_wait_seconds", "0", "more than 0"),
+        ("log_format", "xml", "text or json"),
         ("database_url", "mysql://host/history", "sqlite:///PATH or postgresql://"),
         ("database_url", "history.db", "sqlite:///PATH or postgresql://"),
         ("database_url", "sqlite:///:memory:", "sqlite:///PATH"),
@@ -284,3 +299,11 @@ def test_settings_are_frozen(home: Path, folder: Path) -> None:
     settings, _ = loaded(home)
     with pytest.raises(ValueError, match="frozen"):
         settings.device = "mps"  # type: ignore[misc]
+
+
+def test_an_at_sign_in_a_password_is_refused_without_showing_it(home: Path, folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        loaded(home, {"BENCHBEAT_DATABASE_URL": "postgresql://me:hunter2@sesame@127.0.0.1:1/x"})
+    assert "write it as %40" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)

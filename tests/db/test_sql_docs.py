@@ -99,7 +99,8 @@ def _changed(answer: _Answer) -> None:
 def _tokens_per_joule(answer: _Answer) -> None:
     assert len(answer) == 6
     assert answer[0]["precision"] == "float16"
-    assert float(answer[0]["tokens_per_joule"]) == pytest.approx(5 * 64 / (5 * 1.0 * 40))
+    assert float(answer[0]["tokens_per_joule"]) == pytest.approx(5 * 65 / (5 * 1.0 * 40))
+    assert {row["energy_source"] for row in answer} == {"nvml"}
 
 
 def _flipped(answer: _Answer) -> None:
@@ -209,6 +210,34 @@ def _disturbed(answer: _Answer) -> None:
     assert [(row["contamination"], row["runs"]) for row in answer] == [("Throttled", 1)]
 
 
+def _order(answer: _Answer) -> None:
+    # the float32 runs, which took 2.0, 2.1 and 2.2 s
+    assert [(row["precision"], row["session_position"], row["runs"]) for row in answer] == [
+        ("float32", 1, 1),
+        ("float32", 2, 1),
+        ("float32", 3, 1),
+    ]
+    assert [row["relative_latency"] for row in answer] == pytest.approx([2.0 / 2.1, 1, 2.2 / 2.1])
+
+
+def _processes(answer: _Answer) -> None:
+    assert len(answer) == 3 * 2
+    first, second = answer[:2]
+    assert [(row["process"], row["iterations"]) for row in (first, second)] == [(1, 3), (2, 2)]
+    assert (first["median_seconds"], second["median_seconds"]) == pytest.approx((1.0, 1.1))
+    assert (first["difference"], second["difference"]) == pytest.approx((0, 0.1))
+
+
+def _cold(answer: _Answer) -> None:
+    assert [(row["precision"], row["warmup_iterations"]) for row in answer] == [("float32", 30)]
+
+
+def _beside(answer: _Answer) -> None:
+    found = by(answer, "greediest")
+    assert (found["cron"]["runs"], found["ffmpeg"]["runs"]) == (6, 1)
+    assert found["ffmpeg"]["most_cores"] == 1.6
+
+
 #: what each question's answer must be, by its number
 EXPECTED: dict[int, Callable[[_Answer], None]] = {
     1: _best,
@@ -233,4 +262,8 @@ EXPECTED: dict[int, Callable[[_Answer], None]] = {
     20: _kept,
     21: _hard,
     22: _disturbed,
+    23: _order,
+    24: _processes,
+    25: _cold,
+    26: _beside,
 }

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bench.errors import InputError
 from db.engine import Database
-from db.jobs import extend_lease, fail_job
+from db.jobs import extend_lease, fail_job, requeue_elsewhere
 from db.runs import store_measurement
 from db.status import (
     BatchStatus,
@@ -20,8 +21,10 @@ from db.status import (
     running_jobs,
     waiting_in_vain,
 )
+from db.tables import model
 from db.workers import live_workers
 from tests.db.builders import (
+    MODEL,
     QUALITY_SPEC,
     SPEED_SPEC,
     add_jobs,
@@ -198,10 +201,58 @@ def test_a_job_that_needs_more_memory_than_any_worker_has(database: Database) ->
         Waiting(
             "any.16",
             3,
-            "needs 14.0 GiB of memory; the largest worker, on Apple M4, has 12.7 GiB: "
-            "run one on a larger machine, or choose a smaller precision",
+            "tiny in float32 needs 14.0 GiB; the largest live device has 12.7 GiB (Apple M4, cpu): "
+            "start a worker on a larger machine",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("listed", "there", "advice"),
+    [
+        ({"float32": 14.0, "float16": 7.0, "int8": 5.0, "int4": 4.0}, 6144, ", or run it in int8 (5.0 GiB)"),
+        ({"float32": 14.0, "float16": 7.0}, 6144, ""),
+        ({"float32": 14.0}, 6144, ""),
+    ],
+)
+def test_the_most_exact_precision_that_fits_is_suggested(
+    database: Database, listed: dict[str, float], there: int, advice: str
+) -> None:
+    entry = MODEL.model_validate({**MODEL.model_dump(), "memory_gib": listed})
+    add_jobs(database, [new_job(queue="any.16", memory_mib=14_336, model_hash="x")], models={"x": entry})
+    add_worker(database, memory_mib=there)
+    [found] = waiting(database)
+    assert found.reason.endswith(f"start a worker on a larger machine{advice}")
+
+
+def test_a_job_that_ran_out_of_memory_says_where_and_what_would_fit(database: Database) -> None:
+    entry = MODEL.model_validate({**MODEL.model_dump(), "memory_gib": {"float32": 4.0, "int8": 2.0}})
+    [job_id] = add_jobs(database, [new_job(memory_mib=4096, model_hash="x")], models={"x": entry})
+    job = claimed_by(database, add_worker(database))
+    requeue_elsewhere(database, job_id, job.attempt, error="Too much", queue="any.16", memory_mib=8193)
+    [found] = waiting(database)
+    assert found.reason == (
+        "tiny in float32 ran out of memory on a device of 8.0 GiB; the largest live device has 8.0 GiB "
+        "(Test CPU, cpu): start a worker on a larger machine, or run it in int8 (2.0 GiB)"
+    )
+
+
+def test_a_model_of_a_newer_benchbeat_gets_no_advice(database: Database) -> None:
+    add_jobs(database, [new_job(memory_mib=14_336)])
+    add_worker(database)
+    with database.write() as connection:
+        connection.execute(update(model).values(entry='{"name":"tiny","newer":1}'))
+    [found] = waiting(database)
+    assert found.reason.endswith("(Test CPU, cpu): start a worker on a larger machine")
+
+
+def test_one_job_s_reason_is_told_alone(database: Database) -> None:
+    first, second = add_jobs(database, [new_job(memory_mib=mib) for mib in (20_000, 30_000)])
+    add_worker(database)
+    with database.read() as connection:
+        for job_id, needed in ((first, "needs 19.5 GiB"), (second, "needs 29.3 GiB")):
+            [found] = waiting_in_vain(connection, live_workers(connection), job_id=job_id)
+            assert (found.jobs, needed in found.reason) == (1, True)
 
 
 def test_a_job_whose_device_nobody_has(database: Database) -> None:
@@ -226,7 +277,7 @@ def test_only_the_workers_of_a_job_s_machine_count_for_its_memory(database: Data
     add_worker(database)
     add_worker(database, "worker-b", machine_id="machine-b", memory_mib=2048, queues=("machine.machine-b",))
     (found,) = waiting(database)
-    assert found.reason.startswith("needs 6.0 GiB of memory; the largest worker, on Test CPU, has 2.0 GiB")
+    assert found.reason.startswith("tiny in float32 needs 6.0 GiB; the largest live device has 2.0 GiB (Test CPU, cpu)")
 
 
 def test_equal_reasons_are_told_once_for_each_queue(database: Database) -> None:
@@ -260,7 +311,7 @@ def test_a_group_s_jobs_are_counted(database: Database) -> None:
     wanted: list[dict[str, Any]] = [{"memory_mib": 20_000}, {"memory_mib": 30_000}, {"memory_mib": 30_000}]
     add_jobs(database, [new_job(queue="any.32", **changes) for changes in wanted])
     add_worker(database)
-    assert [(each.queue, each.jobs, each.reason[:14]) for each in waiting(database)] == [
-        ("any.32", 1, "needs 19.5 GiB"),
-        ("any.32", 2, "needs 29.3 GiB"),
+    assert [(each.queue, each.jobs, each.reason[:30]) for each in waiting(database)] == [
+        ("any.32", 1, "tiny in float32 needs 19.5 GiB"),
+        ("any.32", 2, "tiny in float32 needs 29.3 GiB"),
     ]

@@ -41,6 +41,12 @@ LATER_FIGURES = {
     "thinking_tokens",
     "tokens_per_correct_answer",
     "seconds_per_correct_answer",
+    "process_latency_low_seconds",
+    "process_latency_high_seconds",
+    "warmup_iterations",
+    "warm",
+    "energy_joules_per_token",
+    "energy_source",
 }
 
 
@@ -79,9 +85,14 @@ def test_the_interface_has_these_views() -> None:
         "answers",
         "breakdowns",
         "metrics",
+        "surroundings",
         "jobs",
         "attempts",
         "batches",
+        "schedules",
+        "firings",
+        "changes",
+        "alerts",
     }
 
 
@@ -199,6 +210,8 @@ def test_batches_count_their_jobs_by_state(database: Database) -> None:
         "failed": 1,
         "cancelled": 1,
         "labels": None,
+        "schedule": None,
+        "published_at": None,
     }
 
 

@@ -66,14 +66,15 @@ class _Asking:
     """Asks items greedily in batches of a size; returns seconds an item."""
 
     def __init__(self, world: World) -> None:
-        from worker.adapters import Loading, load
+        from worker.adapters import Loading
+        from worker.adapters.text import TextAdapter
         from worker.device import pick
 
         self._items = world.library.workloads["facts"].sample(world.sizes.questions, 0)
         self._device = pick("cpu")
         self._device.prepare()
         spec = JobSpec(model="m", workload="facts", max_new_tokens=32)
-        self._adapter = load("text", world.checkpoint, Loading.of(spec), self._device)
+        self._adapter = TextAdapter.load(world.checkpoint, *Loading.of(spec), self._device)
         self.answers: dict[int, list[str]] = {}
 
     def __call__(self, batch_size: int) -> float:

@@ -33,7 +33,7 @@ def claim_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
     url = world.new_database(kind)
     database = Database(url)
     claimant = add_worker(database, queues=queues_for("cpu", "machine-a", 8192))
-    _queue_jobs(database, world.sizes.queued)
+    queue_jobs(database, world.sizes.queued)
     by_hand = _SQLiteByHand(url, claimant) if kind == "sqlite" else _PostgreSQLByHand(url, claimant)
     pairs = alternate(_ours(database, claimant), by_hand, world.sizes.claims, warm_up=_WARM_UP)
     by_hand.close()
@@ -62,7 +62,8 @@ def claim_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
         )
 
 
-def _queue_jobs(database: Database, count: int) -> None:
+def queue_jobs(database: Database, count: int) -> None:
+    """Queue so many jobs in three queues, of four priorities and eight models."""
     keys, queues = cycle(_SESSION_KEYS), cycle(_QUEUES)
     for priority in _PRIORITIES:
         jobs = [new_job(queue=next(queues), session_key=next(keys)) for _ in range(count // len(_PRIORITIES))]

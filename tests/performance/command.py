@@ -14,13 +14,18 @@ from db.settings import load_settings
 from tests.performance import table
 from tests.performance.answers import batching_row, scoring_row
 from tests.performance.asking import history_row, large_dry_run_row
+from tests.performance.beating import heartbeat_rows
 from tests.performance.claiming import claim_rows
 from tests.performance.decoding import decode_rows
+from tests.performance.hearing import clip_rows
+from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
 from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.submitting import submit_command_row, submit_rows
+from tests.performance.ticking import tick_rows
+from tests.performance.witnessing import witness_rows
 from tests.performance.world import QUICK, Sizes, World, new_world
 from tests.services import no_process_left
 
@@ -38,9 +43,15 @@ ROWS: dict[str, Measure] = {
     "submit-command": submit_command_row,
     "claim-sqlite": partial(claim_rows, kind="sqlite"),
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
+    "tick-sqlite": partial(tick_rows, kind="sqlite"),
+    "tick-postgresql": partial(tick_rows, kind="postgresql"),
     "second-job": second_job_rows,
     "overhead": overhead_rows,
+    "heartbeat": heartbeat_rows,
+    "witness": witness_rows,
     "decode": decode_rows,
+    **{name: partial(picture_rows, row=name) for name in LOOKERS},
+    "clip": clip_rows,
     "scoring": scoring_row,
     "batching": batching_row,
 }

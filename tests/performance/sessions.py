@@ -106,7 +106,8 @@ def _quality_order(world: World, number: int) -> Order:
 
 def overhead_rows(world: World) -> Iterator[Result]:
     """A worker's runner, from the claim to the committed run, on a loaded model and SQLite."""
-    settings = Settings(home=world.new_home_with_model(), lock_dir=world.lock_dir)
+    quiet = {"quiet_wait_seconds": 0.0, "mark_disturbed": False}
+    settings = Settings(home=world.new_home_with_model(), lock_dir=world.lock_dir, **quiet)
     database = Database(settings.database)
     ensure(database)
     submit(database, _jobs(world))
@@ -138,11 +139,16 @@ def overhead_rows(world: World) -> Iterator[Result]:
 
 
 def _runner(probe: Probe, settings: Settings, database: Database) -> Runner:
+    return Runner(settings, database, registered(probe, database), machine_id=MACHINE, probe=probe)
+
+
+def registered(probe: Probe, database: Database) -> Claimant:
+    """Return a worker that the database knows of."""
     claimant = Claimant("bench", queues_for(probe.device, MACHINE, probe.memory_mib), probe.memory_mib)
     facts = {"machine_id": MACHINE, "device": probe.device, "device_name": probe.device_name, "pid": 1, "version": "1"}
     facts |= {"id": claimant.worker_id, "memory_mib": probe.memory_mib, "queues": claimant.queues, "batch_id": None}
     register_worker(database, facts, {"id": MACHINE})
-    return Runner(settings, database, claimant, machine_id=MACHINE, probe=probe)
+    return claimant
 
 
 def _wall_seconds(runner: Runner, session: _WatchedSession) -> float:

@@ -18,6 +18,7 @@ from redis import Redis
 from bench.catalog import ModelEntry, builtin_models
 from bench.library import Library, builtin_library
 from db.schema import upgrade
+from tests.commands import UNWATCHED
 from tests.services import PostgreSQLServer, RedisServer, running_postgresql, running_redis
 from worker.facts import Probe
 from worker.service import probe_device
@@ -39,6 +40,9 @@ class Sizes:
     #: queued jobs, and pairs of claims from them; 662 earn a 99th percentile
     queued: int = 100_000
     claims: int = 700
+    #: schedules that are looked at, and ticks
+    schedules: int = 1000
+    ticks: int = 50
     #: times that the services are started for their memory
     services: int = 3
     #: session processes, each with a first and a second job
@@ -50,6 +54,9 @@ class Sizes:
     jobs: int = 8
     #: items asked in batches and one by one
     questions: int = 32
+    #: times that the witness watches, and for how long
+    watches: int = 3
+    watched_seconds: float = 30.0
 
 
 QUICK = Sizes(
@@ -58,12 +65,16 @@ QUICK = Sizes(
     submissions=2,
     queued=400,
     claims=4,
+    schedules=10,
+    ticks=2,
     services=1,
     sessions=1,
     tokens=8,
     generations=2,
     jobs=2,
     questions=4,
+    watches=1,
+    watched_seconds=2.0,
 )
 
 
@@ -95,7 +106,7 @@ class World:
             del kept["PYTHONDONTWRITEBYTECODE"]
             kept["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
         locks = {"BENCHBEAT_LOCK_DIR": str(self.lock_dir)} if self.lock_dir else {}
-        return {**kept, "BENCHBEAT_MACHINE": MACHINE, **locks}
+        return {**kept, "BENCHBEAT_MACHINE": MACHINE, **UNWATCHED, **locks}
 
     def command(self, home: Path, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
         """Return the command line of `benchbeat ARGUMENTS`, with options for Python itself."""

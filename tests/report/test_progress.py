@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from db.status import BatchStatus, JobStatus, Waiting
-from report.progress import Snapshot, outcome_line, picture, progress_line, waiting_line
+from report.progress import Snapshot, disturbance_lines, outcome_line, picture, progress_line, waiting_line
 
 NO_PROGRESS = {
     "phase": "loading",
@@ -62,11 +62,19 @@ def drawn(now: Snapshot, width: int = 80) -> list[str]:
         (job(accuracy=0.75), "job 1 done: tiny facts item-1 float32: accuracy 0.750"),
         (job(decode_tokens_per_second=81.26), "job 1 done: tiny facts item-1 float32: 81.3 tokens/s"),
         (
+            job(decode_tokens_per_second=5.0, warm=False),
+            "job 1 done: tiny facts item-1 float32: 5.0 tokens/s, its latencies are not steady",
+        ),
+        (
             job(accuracy=0.0, decode_tokens_per_second=5.0),
             "job 1 done: tiny facts item-1 float32: accuracy 0.000, 5.0 tokens/s",
         ),
         (job(state="failed", error="no memory"), "job 1 failed: tiny facts item-1 float32: no memory"),
         (job(state="cancelled"), "job 1 cancelled: tiny facts item-1 float32"),
+        (
+            job(decode_tokens_per_second=5.0, contamination="the machine slept for 9.0 s"),
+            "job 1 done: tiny facts item-1 float32: 5.0 tokens/s; disturbed: the machine slept for 9.0 s",
+        ),
     ],
 )
 def test_a_job_that_has_ended_is_a_line(ended: JobStatus, line: str) -> None:
@@ -79,15 +87,49 @@ def test_a_job_that_has_ended_is_a_line(ended: JobStatus, line: str) -> None:
         ({}, "loading"),
         ({"phase": "asking", "done": 3, "total": 12}, "asking 3/12"),
         ({"phase": "measuring", "done": 7}, "measuring, 7 iterations"),
+        ({"phase": "measuring", "done": 7, "process": 2}, "measuring, 7 iterations, process 2"),
         (
             {"phase": "measuring", "done": 7, "median_seconds": 1.2345, "low_seconds": 1.2, "high_seconds": 1.301},
             "measuring, 7 iterations, median 1.23 s (1.2 to 1.3)",
+        ),
+        (
+            {"phase": "waiting for a quiet machine", "reason": "other processes use 1.2 of 2 cores (ffmpeg)"},
+            "waiting for a quiet machine: other processes use 1.2 of 2 cores (ffmpeg)",
         ),
         ({"phase": "measuring", "done": 2, "median_seconds": 0.00123}, "measuring, 2 iterations, median 0.00123 s"),
     ],
 )
 def test_progress_is_a_line(changes: dict[str, Any], line: str) -> None:
     assert progress_line(NO_PROGRESS | changes) == line
+
+
+def test_a_batch_without_disturbances_says_nothing_of_them() -> None:
+    assert disturbance_lines([]) == []
+    assert disturbance_lines([job(1, run_id=1), job(2, "failed"), job(3, "running")]) == []
+
+
+def test_disturbed_runs_are_told_with_what_became_of_them() -> None:
+    jobs = [
+        job(1, run_id=1, contamination="the machine slept for 9.0 s"),
+        job(2, run_id=2),
+        job(3, "queued", repeat_of=1, reason="contaminated"),
+        # one that a person asked for is no answer to a disturbance
+        job(4, run_id=4, contamination="512 MiB were swapped"),
+        job(5, "queued", repeat_of=4, reason="retry asked for"),
+    ]
+    assert disturbance_lines(jobs) == [
+        "2 of 3 runs were disturbed, and no baseline:",
+        "job 1: the machine slept for 9.0 s; measured again as job 3",
+        "job 4: 512 MiB were swapped",
+    ]
+    assert disturbance_lines(jobs[:1])[0] == "1 of 1 run was disturbed, and no baseline:"
+
+
+def test_of_many_disturbed_runs_the_last_are_told() -> None:
+    lines = disturbance_lines([job(number, run_id=number, contamination="heat") for number in range(1, 31)])
+    assert lines[0] == "30 of 30 runs were disturbed, and no baseline:"
+    assert lines[1:-1] == [f"job {number}: heat" for number in range(23, 31)]
+    assert lines[-1] == "All of them: benchbeat history --batch 1 --where contaminated=true"
 
 
 def test_a_job_that_said_nothing_yet_is_starting() -> None:

@@ -8,11 +8,11 @@ import pytest
 from bench.errors import InputError
 from bench.spec import JobSpec
 from db.engine import Database
-from db.jobs import extend_lease, fail_job
+from db.jobs import extend_lease, fail_job, mark_published, return_job
 from db.runs import store_measurement
 from db.workers import mark_seen
 from report.status import print_batch, print_job, print_overview
-from tests.db.builders import add_jobs, add_worker, claimed_by, let_lease_run_out, measurement, new_job
+from tests.db.builders import add_jobs, add_worker, claimed_by, expire, let_lease_run_out, measurement, new_job
 from tests.report.conftest import Terminal
 
 MACHINE = "3f2b8c1e-6a4d-4c1e-9d8a-2f6f7a0b1c2d"
@@ -74,8 +74,8 @@ def test_the_overview_shows_everything_that_goes_on(busy: Database, capsys: pyte
     assert worker.split("  ")[:4] == ["3f2b8c1e-cpu-1a2b3c4d", "cpu (Test CPU)", "8.0 GiB", "job 3"]
     assert lines[-3:] == [
         "Waiting in vain",
-        "2 jobs wait in queue any.16: needs 11.7 GiB of memory; the largest worker, on Test CPU, has 8.0 GiB: "
-        "run one on a larger machine, or choose a smaller precision",
+        "2 jobs wait in queue any.16: tiny in float32 needs 11.7 GiB; the largest live device has 8.0 GiB "
+        "(Test CPU, cpu): start a worker on a larger machine",
         "1 job waits in queue cuda.1: needs the device cuda; the workers have cpu",
     ]
 
@@ -84,7 +84,9 @@ def test_programs_get_the_overview_whole(busy: Database, capsys: pytest.CaptureF
     print_overview(busy, "json")
     rows = json.loads(capsys.readouterr().out)
     assert [row["kind"] for row in rows] == ["batch", "batch", "job", "worker", "waiting", "waiting"]
-    assert rows[1]["details"] == {"jobs": 3, "queued": 0, "running": 1, "done": 1, "failed": 1, "cancelled": 0}
+    assert rows[1]["details"] == {"jobs": 3, "queued": 0, "running": 1, "done": 1, "failed": 1, "cancelled": 0} | {
+        "disturbed": 0
+    }
     assert rows[2]["details"] == {"batch": 1, "progress": PROGRESS}
     assert rows[3]["id"] == f"{MACHINE}-cpu-1a2b3c4d"
     assert rows[3]["details"]["job_id"] == 3
@@ -98,6 +100,27 @@ def test_a_batch_is_shown_job_by_job(busy: Database, capsys: pytest.CaptureFixtu
     assert failed.endswith("The session process ended with signal 9")
     assert done.split()[-2:] == ["1", "1"]
     assert running.endswith("asking 3/12")
+
+
+def test_a_batch_says_what_disturbed_its_runs(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    worker = add_worker(database, queues=("any.4", "machine.machine-a.cpu"))
+    add_jobs(database, 2)
+    for contamination, again in ((("the machine slept for 9.0 s",), True), ((), False), ((), False)):
+        job = claimed_by(database, worker)
+        measured = measurement({"accuracy": 0.5}, contamination=contamination, worth_repeating=again)
+        store_measurement(database, job.id, job.attempt, "machine-a", measured, max_repeats=2)
+    print_batch(database, 1, "table")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].endswith("disturbed: the machine slept for 9.0 s")
+    assert lines[-2:] == [
+        "1 of 3 runs was disturbed, and no baseline:",
+        "job 1: the machine slept for 9.0 s; measured again as job 3",
+    ]
+    print_overview(database, "table")
+    head, row = capsys.readouterr().out.splitlines()[1:4:2]
+    assert (head.split()[-2:], row.split()[-2:]) == (["done", "disturbed"], ["3", "1"])
+    print_job(database, 3, "json")
+    assert json.loads(capsys.readouterr().out)[0]["note"] == "contaminated"
 
 
 def test_a_batch_says_why_its_jobs_wait(busy: Database, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,9 +149,12 @@ def test_a_job_is_shown_with_its_attempts_and_its_last_output(
         "job 1 (batch 1): deepseek-r1-distill-qwen-1.5b arithmetic chain_of_thought t=0.3 float32",
         "failed: The session process ended with signal 9",
     ]
-    assert lines[4].split()[:2] == ["1", "3f2b8c1e-cpu-1a2b3c4d"]
-    assert lines[4].split()[-1] == "failed"
-    assert lines[5:] == ["", "last output of attempt 1:", "Killed"]
+    assert lines[2] == ""
+    events = [line.split()[2:] for line in lines[5:8]]
+    assert [event[0] for event in events] == ["queued", "claimed", "failed"]
+    assert events[1][1:] == ["1", "3f2b8c1e-cpu-1a2b3c4d", "-"]
+    assert " ".join(events[2][1:]) == "1 - The session process ended with signal 9"
+    assert lines[8:] == ["", "last output of attempt 1:", "Killed"]
 
 
 def test_an_earlier_attempts_error_is_shown_too(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,22 +166,54 @@ def test_an_earlier_attempts_error_is_shown_too(database: Database, capsys: pyte
     print_job(database, job.id, "table")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "running: starting"
-    assert lines[-1] == "attempt 1: out of memory"
+    assert [line.split()[2] for line in lines[5:]] == ["queued", "claimed", "failed", "claimed"]
+    assert lines[7].endswith("out of memory")
 
 
 def test_a_job_that_waits_in_vain_says_why(busy: Database, capsys: pytest.CaptureFixture[str]) -> None:
     print_job(busy, 6, "table")
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert capsys.readouterr().out.splitlines()[1:3] == [
         "queued",
         "waits: needs the device cuda; the workers have cpu",
     ]
 
 
-def test_programs_get_a_jobs_attempts(busy: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_get_a_jobs_life(busy: Database, capsys: pytest.CaptureFixture[str]) -> None:
     print_job(busy, 1, "json")
-    (row,) = json.loads(capsys.readouterr().out)
-    assert (row["attempt"], row["outcome"], row["error"]) == (1, "failed", "The session process ended with signal 9")
-    assert row["worker"] == f"{MACHINE}-cpu-1a2b3c4d"
+    queued, claimed, failed = json.loads(capsys.readouterr().out)
+    assert (queued["event"], queued["attempt"], queued["worker"]) == ("queued", None, None)
+    assert (claimed["event"], claimed["attempt"], claimed["worker"]) == ("claimed", 1, f"{MACHINE}-cpu-1a2b3c4d")
+    assert (failed["event"], failed["note"]) == ("failed", "The session process ended with signal 9")
+
+
+def test_a_life_says_who_rang_who_gave_back_and_what_came_too_late(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job_id,) = add_jobs(database)
+    mark_published(database, [1])
+    worker = add_worker(database)
+    returned = claimed_by(database, worker)
+    return_job(database, returned.id, returned.attempt)
+    lost = claimed_by(database, worker)
+    let_lease_run_out(database, job_id)
+    expire(database)
+    last = claimed_by(database, worker)
+    assert store_measurement(database, lost.id, lost.attempt, "machine-a", measurement()) is None
+    store_measurement(database, last.id, last.attempt, "machine-a", measurement())
+    print_job(database, job_id, "json")
+    life = [(event["event"], event["attempt"]) for event in json.loads(capsys.readouterr().out)]
+    assert life == [
+        ("queued", None),
+        ("published", None),
+        ("claimed", 1),
+        ("returned", 1),
+        ("claimed", 2),
+        ("claimed", 3),
+        ("superseded", 2),
+        ("done", 3),
+    ]
+    print_job(database, job_id, "table")
+    assert "its result is kept in the worker's spool/superseded" in capsys.readouterr().out
 
 
 def test_what_is_not_there_is_an_error(database: Database) -> None:

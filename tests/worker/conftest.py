@@ -1,15 +1,10 @@
 """The fixtures of the worker's tests: tiny models, and the real one for tests marked `model`."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.worker import tiny
-
-# Read when torch is loaded, and by the processes that tests start: tiny models gain nothing from more threads, and
-# two threads that wait for each other on a busy core take ten times as long.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """A model and a device that obey a clock of ours, so that figures can be told exactly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from worker.adapters.text import Generated
 from worker.conversation import Message
 from worker.device import CpuDevice
+from worker.energy import Counter
 from worker.sampling import Decoding
 
 
@@ -39,11 +40,33 @@ class FakeDevice(CpuDevice):
     def bandwidth_bytes_per_second(self) -> float | None:
         return self.bandwidth
 
+    def energy_counter(self) -> Counter | None:
+        return None
+
     @contextmanager
     def watch(self) -> Iterator[list[str]]:
         found: list[str] = []
         yield found
         found += self.fallbacks
+
+
+class FakeCounter:
+    """A counter of energy of so many watts on a clock; of a fake one, `reading_seconds` pass with each reading."""
+
+    source = "rapl"
+
+    def __init__(self, clock: Callable[[], float], *, watts: float = 10.0, reading_seconds: float = 0.0) -> None:
+        self._clock = clock
+        self._watts = watts
+        self._reading_seconds = reading_seconds
+        self.readings = 0
+
+    def joules(self) -> float:
+        used = (self._clock() - self._reading_seconds * self.readings) * self._watts
+        self.readings += 1
+        if isinstance(self._clock, FakeClock):
+            self._clock.pass_(self._reading_seconds)
+        return used
 
 
 class FakeAdapter:

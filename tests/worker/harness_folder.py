@@ -115,6 +115,32 @@ def alone(
     return found
 
 
+def saved(model: Path, folder: Path, out: Path, *, task: str, batch_size: int, limit: int) -> Path:
+    """Return the result file that lm-eval's own command writes for a model."""
+    arguments = {
+        "model": "hf",
+        "model_args": f"pretrained={model},dtype=float32",
+        "tasks": task,
+        "include_path": ".",
+        "device": "cpu",
+        "batch_size": str(batch_size),
+        "limit": str(limit),
+        "output_path": str(out),
+    }
+    options = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lm_eval", *options],
+        cwd=folder,
+        env=offline(out.parent / "hub"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = out.rglob("results_*.json")
+    return found
+
+
 def offline(hub: Path) -> dict[str, str]:
     """Return the environment of a process that asks no hub and keeps its data in a folder of its own."""
     return {**os.environ, "HF_HOME": str(hub), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

@@ -25,6 +25,7 @@ from scheduler.broker import ensure_embedded, stop_embedded
 from scheduler.reconcile import ring_for_queued
 from scheduler.ring import Bell
 from scheduler.submit import submit
+from tests.commands import UNWATCHED
 from tests.services import stop_process
 from tests.waiting import wait_until
 
@@ -82,6 +83,7 @@ class Stack:
             "BENCHBEAT_LOCK_DIR": str(self.locks),
             "BENCHBEAT_LEASE_SECONDS": "2",
             "BENCHBEAT_TICK_SECONDS": "0.5",
+            **UNWATCHED,
             # The tests share few cores, and a tiny model gains nothing from more than one.
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),

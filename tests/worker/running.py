@@ -44,10 +44,11 @@ class Ground:
 
     def runner(self, worker_id: str = "worker-a", **settings: Any) -> Runner:
         """Make a runner, as a worker that starts does."""
+        unwatched: dict[str, Any] = {"quiet_wait_seconds": 0.0, "mark_disturbed": False}
         made = Runner(
-            Settings(home=self.home, database_url=SecretStr(self.database.url), **settings),
+            Settings(home=self.home, database_url=SecretStr(self.database.url), **(unwatched | settings)),
             self.database,
-            add_worker(self.database, worker_id),
+            add_worker(self.database, worker_id, queues=("any.4", "cpu.4", "machine.machine-a.cpu")),
             machine_id="machine-a",
             probe=PROBE,
         )

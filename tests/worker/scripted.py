@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.catalog import ModelEntry
-from bench.results import Environment, Figures, Measurement, Resolved
+from bench.results import Environment, Figures, Measurement, Resolved, Sample
 from tests.waiting import wait_until
-from worker.protocol import Event, Failed, Finished, Locked, Order, Progress
+from worker.protocol import Event, Failed, Finished, Go, Locked, Order, Progress, Released
 
 ENTRY = ModelEntry(name="good", task="text", source="file:tiny", precision="float32", memory_gib={"float32": 1.0})
 
@@ -30,6 +30,8 @@ class Script:
         self._events = events
         self._home = home
         self._position = 0
+        self._seconds = 0.001
+        self._revision = "abc"
 
     def emit(self, event: Event) -> None:
         """Write an event."""
@@ -40,6 +42,23 @@ class Script:
         self.emit(Locked(waited_seconds=0.0))
         self.emit(Progress(phase="measuring", done=1))
         self._finish(order)
+
+    def second(self, order: Order) -> None:
+        """Measure at once in the first process; in the next one do as the model's name says: `second-crash`."""
+        began = self._home / f"process-{order.job_id}-{order.attempt}"
+        does = order.model.name.partition("-")[2] if began.exists() else "good"
+        began.touch()
+        getattr(self, does)(order)
+
+    def slow(self, order: Order) -> None:
+        """Do as `second`, but say of the first process that it measured for ten seconds."""
+        self._seconds = 10.0
+        self.second(order)
+
+    def other(self, order: Order) -> None:
+        """Measure another revision than the others."""
+        self._revision = "another"
+        self.good(order)
 
     def leave(self, order: Order) -> NoReturn:
         """Measure, and be gone before the next job."""
@@ -52,6 +71,16 @@ class Script:
         self.emit(Progress(phase="measuring", done=1))
         (self._home / f"began-{order.job_id}").touch()
         _until((self._home / "go").exists)
+        self._finish(order)
+
+    def gated(self, order: Order) -> None:
+        """Measure once it is told to begin."""
+        self.emit(Locked(waited_seconds=0.0))
+        assert Go.model_validate_json(sys.stdin.buffer.readline()).go == order.job_id
+        (self._home / f"began-{order.job_id}").touch()
+        self.emit(Progress(phase="warming up"))
+        self.emit(Progress(phase="measuring", done=1))
+        self.emit(Released())
         self._finish(order)
 
     def queue(self, order: Order) -> None:
@@ -115,17 +144,24 @@ class Script:
         self._position += 1
         ended = time.time()
         measurement = Measurement(
-            resolved=Resolved(device="cpu", device_name="Test CPU", revision="abc"),
+            resolved=Resolved(device="cpu", device_name="Test CPU", revision=self._revision),
             environment=Environment(
                 os_build="Linux", python_version="3", torch_version="2", transformers_version="5", benchbeat_version="1"
             ),
             figures=Figures(iterations=1, load_seconds=0.5 if self._position == 1 else None),
+            samples=(sample(order),),
             session=f"session-{os.getpid()}",
             session_position=self._position,
-            started_at=ended - 0.001,
+            started_at=ended - self._seconds,
             finished_at=ended,
         )
         self.emit(Finished(job_id=order.job_id, attempt=order.attempt, measurement=measurement))
+
+
+def sample(order: Order) -> Sample:
+    """Return an iteration that took as many seconds as the order asks for iterations."""
+    seconds = float(order.spec.stop.min_iterations) if order.spec.stop else 1.0
+    return Sample(iteration=0, batch_size=1, prompt_tokens=4, new_tokens=2, latency_seconds=seconds)
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -139,7 +175,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     options, _ = parser.parse_known_args()
     script = Script(options.events, options.home)
-    for line in sys.stdin.buffer:
+    while line := sys.stdin.buffer.readline():
         order = Order.model_validate_json(line)
         getattr(script, order.model.name.partition("-")[0])(order)
 

@@ -12,6 +12,7 @@ from tests.services import RedisServer
 from tests.worker.test_supervise import PROBE
 from worker import checkup
 from worker.checkup import Finding, look
+from worker.readings import NoReadings
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,18 @@ def test_a_bare_machine_is_told_what_is_missing_and_nothing_is_made(tmp_path: Pa
     assert (findings["workers"].state, findings["workers"].found) == ("note", "none is running")
     for finding in findings.values():
         assert bool(finding.remedy) == (finding.state != "ok"), finding
+
+
+def test_what_could_disturb_a_measurement_unseen_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "readings_of_this_machine", lambda probe: NoReadings())
+    assert found(Settings(home=home))["disturbances"] == Finding(
+        *("disturbances", "ok", "read: nothing; can't be read: processors, GPU, heat, memory, swap, power, sleep")
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr(checkup, "probe_device", lambda device: PROBE)
+    said = found(Settings(home=home))["disturbances"].found
+    assert said.startswith("read: processors, ")
+    assert said.endswith("sleep") or "sleep; can't be read: " in said
 
 
 def test_what_is_there_is_named(home: Path, file: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import UnavailableError
+from bench.errors import InputError, UnavailableError
+from bench.spec import Precision
 from worker.bandwidth import apple_bandwidth, nvidia_bandwidth
-from worker.device import CpuDevice, CudaDevice, Device, MpsDevice, is_out_of_memory, pick
+from worker.device import PRECISIONS, CpuDevice, CudaDevice, Device, MpsDevice, is_out_of_memory, pick
 from worker.facts import chip_name, system_memory_bytes
 
 GIB = 2**30
@@ -27,32 +28,45 @@ class Recorder:
         return self._value
 
 
-def fake_cuda(calls: list[str], count: int = 2) -> Any:
+def functions(calls: list[str], **values: Any) -> Any:
+    """Return a stand-in for a module, whose functions note their calls and return these values."""
+    return SimpleNamespace(**{name: Recorder(calls, name, value) for name, value in values.items()})
+
+
+def fake_accelerator(calls: list[str], peak: int) -> Any:
+    """Return a stand-in for what torch has for every accelerator."""
+    return functions(calls, synchronize=None, reset_peak_memory_stats=None, max_memory_allocated=peak)
+
+
+def fake_cuda(calls: list[str], count: int = 2, major: int = 9) -> Any:
     """Return a stand-in for torch with NVIDIA GPUs."""
-    properties = SimpleNamespace(uuid="11-22", total_memory=80 * GIB)
-    values = {
-        "is_available": count > 0,
-        "device_count": count,
-        "get_device_properties": properties,
-        "get_device_name": "NVIDIA H100 80GB HBM3",
-        "max_memory_allocated": 7 * GIB,
-    }
-    names = [*values, "set_device", "synchronize", "reset_peak_memory_stats", "empty_cache"]
-    cuda = SimpleNamespace(**{name: Recorder(calls, name, values.get(name)) for name in names})
-    return SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="13.0"), __version__="2.13.0+cu130")
+    properties = SimpleNamespace(uuid="11-22", total_memory=80 * GIB, major=major)
+    cuda = functions(
+        calls,
+        is_available=count > 0,
+        device_count=count,
+        get_device_properties=properties,
+        get_device_name="NVIDIA H100 80GB HBM3",
+        set_device=None,
+        set_per_process_memory_fraction=None,
+        empty_cache=None,
+    )
+    return SimpleNamespace(
+        cuda=cuda,
+        accelerator=fake_accelerator(calls, 7 * GIB),
+        version=SimpleNamespace(cuda="13.0"),
+        __version__="2.13.0+cu130",
+    )
 
 
-def fake_mps(calls: list[str], version: str = "2.13.0", available: bool = True) -> Any:
+def fake_mps(calls: list[str], version: str = "2.13.0", available: bool = True, macos_14: bool = True) -> Any:
     """Return a stand-in for torch on an Apple M4 with ten GPU cores."""
-
-    def functions(**values: Any) -> Any:
-        return SimpleNamespace(**{name: Recorder(calls, name, value) for name, value in values.items()})
-
+    mps = functions(calls, is_available=available, get_name="Apple M4", get_core_count=10, is_macos_or_newer=macos_14)
     return SimpleNamespace(
         __version__=version,
-        backends=SimpleNamespace(mps=functions(is_available=available, get_name="Apple M4", get_core_count=10)),
-        mps=functions(set_per_process_memory_fraction=None, recommended_max_memory=11 * GIB, empty_cache=None),
-        accelerator=functions(synchronize=None, reset_peak_memory_stats=None, max_memory_allocated=3 * GIB),
+        backends=SimpleNamespace(mps=mps),
+        mps=functions(calls, set_per_process_memory_fraction=None, recommended_max_memory=11 * GIB, empty_cache=None),
+        accelerator=fake_accelerator(calls, 3 * GIB),
         set_warn_always=Recorder(calls, "set_warn_always"),
     )
 
@@ -64,13 +78,49 @@ MAKERS: dict[str, Callable[[list[str]], Device]] = {
 }
 
 
+#: what each device asks of torch for each thing that is asked of it; the CPU asks nothing
+ASKED: dict[str, dict[str, list[str]]] = {
+    "cpu": {},
+    "cuda": {
+        "prepare": ["set_device 1", "set_per_process_memory_fraction 1.0 1"],
+        "reset_peak": ["reset_peak_memory_stats 1"],
+        "synchronize": ["synchronize 1"],
+        "peak_bytes": ["max_memory_allocated 1"],
+        "empty_cache": ["empty_cache"],
+    },
+    "mps": {
+        "prepare": ["set_per_process_memory_fraction 1.0"],
+        "reset_peak": ["reset_peak_memory_stats 0"],
+        "synchronize": ["synchronize 0"],
+        "peak_bytes": ["max_memory_allocated 0"],
+        "empty_cache": ["empty_cache"],
+    },
+}
+
+
+class Held:
+    """A device that is held to the contract, with what it asked of torch."""
+
+    def __init__(self, name: str) -> None:
+        self.calls: list[str] = []
+        self.device = MAKERS[name](self.calls)
+        self.calls.clear()
+
+    def asked(self, what: str) -> list[str]:
+        """Return what torch was asked for when the device was asked for this."""
+        self.calls.clear()
+        getattr(self.device, what)()
+        return list(self.calls)
+
+
 @pytest.fixture(params=list(MAKERS))
-def device(request: pytest.FixtureRequest) -> Device:
+def held(request: pytest.FixtureRequest) -> Held:
     """Give each of the devices in turn."""
-    return MAKERS[request.param]([])
+    return Held(request.param)
 
 
-def test_every_device_says_what_it_is(device: Device) -> None:
+def test_every_device_says_what_it_is(held: Held) -> None:
+    device = held.device
     assert device.name in ("cpu", "cuda", "mps")
     assert device.torch_device.type == device.name
     assert device.torch_device.index in (None, device.index)
@@ -78,18 +128,61 @@ def test_every_device_says_what_it_is(device: Device) -> None:
     assert device.memory_bytes() > 2**28
     assert device.lock_key.isascii()
     assert "/" not in device.lock_key
+    assert (device.driver() is None) == (device.name == "cpu")
+    assert device.has_float64 == (device.name != "mps")
 
 
-def test_every_device_is_ready_for_a_measurement(device: Device) -> None:
-    device.prepare()
-    device.reset_peak()
-    device.synchronize()
-    peak = device.peak_bytes()
-    assert (peak is None) == (device.name == "cpu")
-    device.empty_cache()
-    with device.watch() as fallbacks:
-        device.synchronize()
+@pytest.mark.parametrize("what", ["prepare", "reset_peak", "synchronize", "peak_bytes", "empty_cache"])
+def test_every_device_asks_torch_for_what_it_is_asked_for(held: Held, what: str) -> None:
+    assert held.asked(what) == ASKED[held.device.name].get(what, [])
+
+
+def test_every_device_limits_its_memory_before_anything_is_computed(held: Held) -> None:
+    limits = [call for call in held.asked("prepare") if call.startswith("set_per_process_memory_fraction 1.0")]
+    # The CPU has no memory of its own to limit.
+    assert len(limits) == (held.device.name != "cpu")
+
+
+def test_every_device_tells_its_peak_if_it_has_memory_of_its_own(held: Held) -> None:
+    held.device.reset_peak()
+    assert (held.device.peak_bytes() is None) == (held.device.name == "cpu")
+
+
+def test_every_device_notes_what_it_left_to_the_cpu(held: Held) -> None:
+    with held.device.watch() as fallbacks:
+        held.device.synchronize()
     assert fallbacks == []
+
+
+def test_every_device_runs_every_precision(held: Held) -> None:
+    assert held.device.precisions() == PRECISIONS
+    for precision in PRECISIONS:
+        held.device.check_precision(precision)
+
+
+OLD: dict[str, tuple[Callable[[], Device], str]] = {
+    "cuda": (
+        lambda: CudaDevice(0, fake_cuda([], major=7)),
+        r"NVIDIA H100 80GB HBM3 \(cuda\) can't run a model in WHAT: bfloat16, .* needs an Ampere GPU or a newer one; "
+        r"it can in float32 and float16",
+    ),
+    "mps": (
+        lambda: MpsDevice(fake_mps([], macos_14=False)),
+        r"Apple M4 \(mps\) can't run a model in WHAT: bfloat16, .* needs macOS 14 or newer; "
+        "it can in float32 and float16",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(OLD))
+@pytest.mark.parametrize("precision", ["bfloat16", "int8", "int4"])
+def test_a_precision_that_a_device_can_not_do_is_named_with_what_it_can(name: str, precision: Precision) -> None:
+    make, said = OLD[name]
+    device = make()
+    with pytest.raises(InputError, match=said.replace("WHAT", precision)):
+        device.check_precision(precision)
+    for able in device.precisions():
+        device.check_precision(able)
 
 
 def test_the_cpu_leaves_a_part_of_the_memory_to_the_system() -> None:
@@ -99,18 +192,26 @@ def test_the_cpu_leaves_a_part_of_the_memory_to_the_system() -> None:
     assert (cpu.peak_bytes(), cpu.bandwidth_bytes_per_second(), cpu.driver()) == (None, None, None)
 
 
-def test_cuda_asks_about_its_own_index() -> None:
-    calls: list[str] = []
-    cuda = CudaDevice(1, fake_cuda(calls))
-    cuda.prepare()
-    cuda.reset_peak()
-    cuda.synchronize()
-    assert cuda.peak_bytes() == 7 * GIB
-    assert calls[-4:] == ["set_device 1", "reset_peak_memory_stats 1", "synchronize 1", "max_memory_allocated 1"]
+def test_a_cuda_device_is_one_of_several() -> None:
+    cuda = CudaDevice(1, fake_cuda([]))
     assert str(cuda.torch_device) == "cuda:1"
+    assert cuda.peak_bytes() == 7 * GIB
+    # Its index depends on what the process may see.
     assert cuda.lock_key == "cuda-11-22"
     assert cuda.bandwidth_bytes_per_second() == 3350e9
     assert str(cuda.driver()).startswith("CUDA 13.0")
+
+
+def test_each_device_has_its_counter_of_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("apple", "rapl", "nvml"):
+        monkeypatch.setattr(f"worker.energy.{name}", Recorder(asked, name))
+    CudaDevice(1, fake_cuda([])).energy_counter()
+    MpsDevice(fake_mps([])).energy_counter()
+    for system in ("Linux", "Darwin"):
+        monkeypatch.setattr("platform.system", lambda system=system: system)
+        CpuDevice().energy_counter()
+    assert asked == ["nvml GPU-11-22", "apple", "rapl", "apple"]
 
 
 @pytest.mark.parametrize(("count", "found"), [(0, "sees none"), (2, "sees 2 of them")])
@@ -119,24 +220,14 @@ def test_a_cuda_device_that_is_not_there_is_refused(count: int, found: str) -> N
         CudaDevice(2, fake_cuda([], count))
 
 
-def test_mps_limits_its_memory_before_anything_else() -> None:
-    calls: list[str] = []
-    mps = MpsDevice(fake_mps(calls))
-    mps.prepare()
-    assert calls[-1] == "set_per_process_memory_fraction 1.0"
+def test_mps_is_the_machine_s_one_gpu() -> None:
+    mps = MpsDevice(fake_mps([]))
     assert mps.memory_bytes() == 11 * GIB
+    assert mps.peak_bytes() == 3 * GIB
+    # It shares memory with the processor, so the two are never measured at once.
     assert mps.lock_key == CpuDevice().lock_key == "machine"
     assert mps.bandwidth_bytes_per_second() == 120e9
     assert "10 GPU cores" in str(mps.driver())
-
-
-def test_mps_synchronises_through_the_accelerator() -> None:
-    calls: list[str] = []
-    mps = MpsDevice(fake_mps(calls))
-    mps.reset_peak()
-    mps.synchronize()
-    assert mps.peak_bytes() == 3 * GIB
-    assert calls[-3:] == ["reset_peak_memory_stats", "synchronize", "max_memory_allocated"]
 
 
 @pytest.mark.parametrize("version", ["2.12.1", "2.9.0", "1.13.0"])

@@ -1,10 +1,24 @@
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from worker.facts import Probe, cgroup_limits, chip_name, os_build, source_state, system_memory_bytes
+from tests.commands import environment
+from worker import facts
+from worker.facts import (
+    LAUNCH_VARIABLE,
+    Probe,
+    cgroup_limits,
+    chip_name,
+    launch_context,
+    os_build,
+    source_state,
+    system_memory_bytes,
+)
 
 
 def test_a_chip_and_a_system_have_names() -> None:
@@ -62,3 +76,53 @@ def test_a_probe_names_a_device_that_exists() -> None:
     assert Probe.model_validate({"device": "mps", **fields}).driver is None
     with pytest.raises(ValidationError, match="device"):
         Probe.model_validate({"device": "tpu", **fields})
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Take away what says how this process was started."""
+    for name in (LAUNCH_VARIABLE, "SYSTEMD_EXEC_PID", "XPC_SERVICE_NAME", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(facts, "_has_terminal", lambda: False)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    return monkeypatch
+
+
+def test_a_process_that_nothing_is_known_of_says_so(nowhere: pytest.MonkeyPatch) -> None:
+    assert launch_context() == "other"
+    nowhere.setattr(facts, "_has_terminal", lambda: True)
+    assert launch_context() == "terminal"
+
+
+def test_who_started_a_process_is_seen(nowhere: pytest.MonkeyPatch) -> None:
+    nowhere.setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22")
+    assert launch_context() == "ssh"
+    nowhere.setattr(Path, "exists", lambda path: str(path) == "/.dockerenv")
+    assert launch_context() == "container"
+    nowhere.setattr(platform, "system", lambda: "Darwin")
+    nowhere.setattr(os, "getppid", lambda: 1)
+    nowhere.setenv("XPC_SERVICE_NAME", "0")
+    assert launch_context() == "container"
+    nowhere.setenv("XPC_SERVICE_NAME", "com.example.worker")
+    assert launch_context() == "launchd"
+    nowhere.setenv("SYSTEMD_EXEC_PID", str(os.getpid() + 1))
+    assert launch_context() == "launchd"  # that unit started somebody above
+    nowhere.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
+    assert launch_context() == "systemd"
+    nowhere.setenv(LAUNCH_VARIABLE, "up (ssh)")
+    assert launch_context() == "up (ssh)"
+
+
+def test_a_process_without_a_terminal_is_found_to_have_none() -> None:
+    names = (LAUNCH_VARIABLE, "SYSTEMD_EXEC_PID", "SSH_CONNECTION")
+    code = "from worker.facts import launch_context; print(launch_context())"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=environment(**dict.fromkeys(names, "")),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    assert (done.stdout, done.stderr) == ("container\n" if in_container else "other\n", "")

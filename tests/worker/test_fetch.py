@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import ModelError
 from tests.worker.scripted import ENTRY
 from worker import fetch
 from worker.checksums import sha256_of
 
 
-def fetched(home: Path, source: str, *options: str, **fields: str) -> int:
+def fetched(home: Path, source: str, *options: str, **fields: object) -> int:
     entry = ENTRY.model_copy(update={"name": "own", "source": source, **fields})
     return fetch.main(["--home", str(home), *options, entry.model_dump_json()])
 
@@ -50,6 +51,23 @@ def test_weights_that_can_not_be_had_are_one_sentence(
     assert said == ""
     assert errors.startswith(f"Error: {fault}")
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["org/name is gated: accept the licence and set HF_TOKEN", "the hub has no model org/name, or it is private"],
+)
+def test_that_a_model_is_gated_is_said_once(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError(said)
+
+    monkeypatch.setattr(fetch, "resolve", refuse)
+    assert fetched(home, "hub:org/name", gated=True) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"Error: {said}")
+    assert (errors.count("gated"), errors.count("HF_TOKEN")) == (1, 1)
 
 
 def test_a_path_outside_models_dir_is_refused(home: Path, tiny_qwen: Path, capsys: pytest.CaptureFixture[str]) -> None:

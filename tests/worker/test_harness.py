@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,9 +17,10 @@ from bench.harness import harness_workload
 from bench.spec import JobSpec
 from db.settings import Settings
 from tests.worker import harness_folder, tiny
-from tests.worker.fakes import FakeDevice
+from tests.worker.fakes import FakeCounter, FakeDevice
 from worker.adapters.text import TextAdapter
 from worker.device import pick
+from worker.energy import Meter
 from worker.harness import measure_harness, prepare_harness
 from worker.measure import Outcome
 from worker.protocol import Event, Finished, HarnessTask, Order, Progress
@@ -81,9 +83,11 @@ def measure(model: TextAdapter, task: HarnessTask, told: list[Progress] | None =
         return measure_in(Path(home), model, order(task, **fields), [] if told is None else told)
 
 
-def measure_in(home: Path, model: TextAdapter, given: Order, told: list[Progress]) -> Outcome:
+def measure_in(
+    home: Path, model: TextAdapter, given: Order, told: list[Progress], meter: Meter | None = None
+) -> Outcome:
     prepared = prepare_harness(given, told.append, home=home, allow_code=True)
-    return measure_harness(model, given, prepared, FakeDevice(), told.append)
+    return measure_harness(model, given, prepared, FakeDevice(), told.append, meter=meter)
 
 
 @pytest.mark.parametrize("name", ["opinionated", "base"])
@@ -111,6 +115,21 @@ def test_it_gives_the_figures_of_lm_eval_alone(
     texts = {each.item_id: each.text for each in outcome.answers if each.item_id.startswith("words/")}
     assert texts == {f"words/{number}": text for number, text in alone[name]["texts"].items()}
     assert model.model.generation_config.to_dict() == before, "jobs that follow are not touched"
+
+
+def test_energy_is_that_of_the_calls_of_the_model(models: dict[str, Path], folder: Path, tmp_path: Path) -> None:
+    calls = count(1)
+    meter = Meter(lambda: FakeCounter(lambda: float(next(calls)), watts=1))
+    given = order(own(folder, "both"), items=LIMIT)
+    outcome = measure_in(tmp_path, adapter(models["opinionated"]), given, [], meter)
+    # read once before the first call, and after each
+    joules = float(len(outcome.samples))
+    tokens = sum(sample.new_tokens for sample in outcome.samples)
+    assert outcome.energy == {
+        "energy_joules": joules,
+        "energy_joules_per_token": joules / tokens,
+        "energy_source": "rapl",
+    }
 
 
 def test_answers_have_their_scores_and_lengths(models: dict[str, Path], folder: Path) -> None:

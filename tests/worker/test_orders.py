@@ -12,6 +12,7 @@ from db.jobs import Claimed
 from db.tables import item, model, strategy
 from scheduler.submit import submit
 from tests.db.builders import add_worker, claimed_by
+from worker.media import MediaFiles
 from worker.orders import OrderMaker
 from worker.protocol import HarnessTask
 
@@ -29,6 +30,10 @@ def database(database_url: str) -> Iterator[Database]:
     opened.dispose()
 
 
+def maker_of(database: Database, home: Path) -> OrderMaker:
+    return OrderMaker(database, MediaFiles(database, home=home, data_dir=home / "data"))
+
+
 def sweep_of(tmp_path: Path, workload: str, *lines: str) -> Sweep:
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP.replace("WORKLOAD", workload) + "\n".join(lines))
@@ -44,7 +49,7 @@ def claimed(database: Database, sweep: Sweep) -> Claimed:
 def test_what_was_submitted_is_what_is_asked(database: Database, tmp_path: Path, name: str) -> None:
     sweep = sweep_of(tmp_path, "facts", f'strategy = "{name}"', "items = 9", "items_seed = 3")
     job = claimed(database, sweep)
-    order = OrderMaker(database).order(job)
+    order = maker_of(database, tmp_path).order(job)
     facts = sweep.workloads["facts"]
     items = facts.sample(9, 3)
     assert [each.item for each in order.prompts] == list(items)
@@ -59,13 +64,13 @@ def test_what_was_submitted_is_what_is_asked(database: Database, tmp_path: Path,
 
 
 def test_a_speed_job_asks_nothing(database: Database, tmp_path: Path) -> None:
-    order = OrderMaker(database).order(claimed(database, sweep_of(tmp_path, "speed", "new_tokens = 4")))
+    order = maker_of(database, tmp_path).order(claimed(database, sweep_of(tmp_path, "speed", "new_tokens = 4")))
     assert (order.prompts, order.score, order.strategy_hash) == ((), None, None)
     assert order.spec.new_tokens == 4
 
 
 def test_the_jobs_that_follow_read_nothing_again(database: Database, tmp_path: Path) -> None:
-    maker = OrderMaker(database)
+    maker = maker_of(database, tmp_path)
     job = claimed(database, sweep_of(tmp_path, "facts", "items = 3"))
     first = maker.order(job)
     with database.write() as connection:
@@ -87,7 +92,7 @@ def test_what_a_newer_benchbeat_wrote_is_told_in_a_sentence(
     with database.write() as connection:
         connection.execute(update(table).values({column: body}))
     with pytest.raises(InputError, match=fault):
-        OrderMaker(database).order(job)
+        maker_of(database, tmp_path).order(job)
 
 
 def test_a_strategy_s_expression_goes_along(database: Database, tmp_path: Path) -> None:
@@ -100,7 +105,7 @@ def test_a_strategy_s_expression_goes_along(database: Database, tmp_path: Path) 
         'prompt = "Say it: {question}"',
         "output_pattern = 'It is (.*)'",
     )
-    order = OrderMaker(database).order(claimed(database, sweep))
+    order = maker_of(database, tmp_path).order(claimed(database, sweep))
     assert order.output_pattern == "It is (.*)"
     assert all(each.messages[-1]["content"] == f"Say it: {each.item.prompt}" for each in order.prompts)
 
@@ -110,7 +115,7 @@ def test_a_task_of_lm_eval_travels_with_its_files(database: Database, tmp_path: 
     folder.mkdir()
     (folder / "mine.yaml").write_text("task: mine\n")
     sweep = sweep_of(tmp_path, "own", "[workloads.own]", 'lm_eval = "task"')
-    order = OrderMaker(database).order(claimed(database, sweep))
+    order = maker_of(database, tmp_path).order(claimed(database, sweep))
     assert order.harness == HarnessTask(name="mine", files={"mine.yaml": "task: mine\n"})
     assert (order.prompts, order.strategy_hash, order.output_pattern) == ((), None, None)
 
@@ -120,4 +125,4 @@ def test_a_template_that_is_none_is_told_in_a_sentence(database: Database, tmp_p
     with database.write() as connection:
         connection.execute(update(strategy).values(definition='{"rules": []}'))
     with pytest.raises(InputError, match="can't read the job's strategy; upgrade it"):
-        OrderMaker(database).order(job)
+        maker_of(database, tmp_path).order(job)

@@ -9,7 +9,7 @@ from bench.catalog import ModelEntry
 from bench.errors import InputError, ModelError, UnavailableError
 from db.settings import Settings
 from worker import hub, render
-from worker.adapters import Loading, load
+from worker.adapters.text import TextAdapter
 from worker.conversation import Origin
 from worker.device import CpuDevice
 from worker.prompting import Rendered, render_prompt
@@ -27,7 +27,7 @@ def entry(source: str, **fields: Any) -> ModelEntry:
 
 def fed(folder: Path, chat_template: str | None = None) -> tuple[str, int]:
     """Return what the measuring process feeds its model, as text and in tokens."""
-    model = load("text", folder, Loading("float32", "sdpa", False), CpuDevice(), chat_template=chat_template)
+    model = TextAdapter.load(folder, "float32", "sdpa", False, CpuDevice(), chat_template=chat_template)
     ids = model.encode(MESSAGES)
     return model.tokenizer.decode(ids), len(ids)
 

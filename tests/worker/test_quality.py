@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from bench.errors import InputError
 from bench.results import Figures
 from bench.spec import JobSpec
 from bench.workloads import Item
-from tests.worker.fakes import FakeAdapter, FakeClock, FakeDevice
+from tests.worker.fakes import FakeAdapter, FakeClock, FakeCounter, FakeDevice
+from worker.energy import Meter
 from worker.judging import judged
 from worker.measure import Outcome
 from worker.protocol import Order, Progress, Prompt
@@ -45,7 +47,7 @@ def measure(
 ) -> Outcome:
     adapter = adapter or FakeAdapter(FakeClock())
     report = told.append if told is not None else lambda progress: None
-    return judged(given, measure_quality(adapter, given, device or FakeDevice(), report, adapter.clock), unread)
+    return judged(given, measure_quality(adapter, given, device or FakeDevice(), report, Path, adapter.clock), unread)
 
 
 def unread(passages: Sequence[Passage]) -> list[None]:
@@ -65,10 +67,33 @@ def test_answers_come_in_the_order_of_the_items_with_their_scores() -> None:
 
 def test_nothing_is_judged_while_it_is_measured() -> None:
     adapter = FakeAdapter(FakeClock())
-    outcome = measure_quality(adapter, order(), FakeDevice(), lambda progress: None, adapter.clock)
+    outcome = measure_quality(adapter, order(), FakeDevice(), lambda progress: None, Path, adapter.clock)
     assert {(answer.score, answer.extracted, answer.readability) for answer in outcome.answers} == {(None, None, None)}
     assert outcome.figures == Figures(iterations=1, first_call_seconds=outcome.figures.first_call_seconds)
     assert (outcome.breakdowns, outcome.libraries) == ((), None)
+
+
+def test_energy_is_that_of_the_batches_without_the_first_call() -> None:
+    adapter = FakeAdapter(FakeClock())
+    counter = FakeCounter(adapter.clock, watts=10, reading_seconds=50.0)
+    meter = Meter(lambda: counter)
+    outcome = measure_quality(adapter, order(), FakeDevice(), lambda progress: None, Path, adapter.clock, meter)
+    # two batches of two seconds, of two answers of three tokens each
+    assert outcome.energy == {
+        "energy_joules": pytest.approx(40),
+        "energy_joules_per_token": pytest.approx(40 / 12),
+        "energy_source": "rapl",
+    }
+    assert [sample.latency_seconds for sample in outcome.samples] == pytest.approx([2.0, 2.0])
+
+
+def test_what_is_compiled_is_compiled_before_the_clock_starts() -> None:
+    adapter = FakeAdapter(FakeClock())
+    outcome = measure(order(compile=True), adapter)
+    asked = [([len(prompt) for prompt in prompts], decoding.max_new_tokens) for prompts, decoding, _ in adapter.batches]
+    assert asked == [([1], 1), ([5, 3], 3), ([2, 1], 3), ([5, 3], 9), ([2, 1], 9)]
+    assert len(outcome.samples) == 2
+    assert outcome.figures.first_call_seconds == measure(order()).figures.first_call_seconds
 
 
 def test_the_longest_prompts_go_first_and_like_goes_with_like() -> None:
@@ -121,7 +146,7 @@ def test_every_item_is_asked_as_often_as_the_job_says_with_a_seed_of_its_own() -
 
 
 def test_the_settings_in_force_are_given() -> None:
-    assert measure(order(temperature=0.5, top_k=3)).decoding == Decoding(0.5, 1.0, 3, 1.0, 9)
+    assert measure(order(temperature=0.5, top_k=3)).decoding == Decoding(0.5, 1.0, 3, 1.0, 9)._asdict()
 
 
 @pytest.mark.parametrize("score", [None, "none"])

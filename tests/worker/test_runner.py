@@ -93,7 +93,7 @@ def test_out_of_memory_moves_the_job_to_a_larger_device(it: Ground) -> None:
     assert runner.run_one() == "nothing to run"
     with it.database.read() as connection:
         [waiting] = waiting_in_vain(connection, live_workers(connection))
-    assert waiting.reason.startswith("needs 8.0 GiB of memory; the largest worker, on Test CPU, has 8.0 GiB")
+    assert "ran out of memory on a device of 8.0 GiB; the largest live device has 8.0 GiB" in waiting.reason
     # A larger worker takes it.
     assert claimed_by(it.database, add_worker(it.database, "large", memory_mib=16384, queues=("any.16",))).id == job_id
 
@@ -144,6 +144,29 @@ def test_a_worker_that_stops_gives_its_job_back_uncounted(it: Ground) -> None:
     assert outcomes(it.database, job_id) == ["returned", "done"]
 
 
+@sqlite_only
+def test_a_worker_that_is_told_twice_does_not_wait_for_a_stubborn_session(it: Ground) -> None:
+    runner = it.runner()
+    [job_id] = it.queue("stubborn")
+    running = it.begin(runner, job_id)
+    runner.stop(now=True)
+    assert running.result(timeout=10) == f"job {job_id} went back to the queue"
+    assert job_row(it.database, job_id).failures == 0
+    assert outcomes(it.database, job_id) == ["returned"]
+
+
+@sqlite_only
+def test_a_sweep_may_set_a_shorter_limit_and_no_longer_one(it: Ground) -> None:
+    runner = it.runner(job_seconds=5.0, max_attempts=1)
+    [short] = it.queue("wait", spec=SPEED_SPEC.model_copy(update={"job_seconds": 0.3}))
+    runner.run_one()
+    assert job_row(it.database, short).error == "It held the device for more than 0.3 s (its sweep's job_seconds)"
+    runner = it.runner("worker-b", job_seconds=0.3, max_attempts=1)
+    [long] = it.queue("wait", spec=SPEED_SPEC.model_copy(update={"job_seconds": 60.0}))
+    runner.run_one()
+    assert job_row(it.database, long).error == "It held the device for more than 0.3 s (setting job_seconds)"
+
+
 def test_a_worker_that_lost_its_lease_writes_nothing(it: Ground) -> None:
     runner = it.runner()
     [job_id] = it.queue("wait")
@@ -152,7 +175,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(it: Ground) -> None:
     with it.database.write() as connection:
         expire_leases(connection, 3)
     claimed_by(it.database, add_worker(it.database, "worker-b"))
-    assert running.result(timeout=10) == f"job {job_id}: another worker took it over"
+    assert running.result(timeout=10) == f"job {job_id}: its lease was lost, so another attempt measures it"
     row = job_row(it.database, job_id)
     assert (row.state, row.attempt, row.worker_id) == ("running", 2, "worker-b")
     assert outcomes(it.database, job_id) == ["lost", None]

@@ -140,10 +140,10 @@ def test_a_result_that_can_not_be_stored_keeps_no_other_from_it(it: Ground, monk
     [job_id, after] = it.queue("good", "good")
     store = store_measurement
 
-    def refuse(database: Database, job: int, *rest: Any) -> int | None:
+    def refuse(database: Database, job: int, *rest: Any, **options: Any) -> int | None:
         if job == job_id:
             raise ValueError("a figure that no column holds\nand more")
-        return store(it.database, job, *rest)
+        return store(it.database, job, *rest, **options)
 
     monkeypatch.setattr(runner_module, "store_measurement", refuse)
     runner.run_one()

@@ -31,8 +31,8 @@ class Wrapped:
 
 
 def _check_with(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> None:
-    model, tokens = selfcheck._tiny()
-    monkeypatch.setattr(selfcheck, "_tiny", lambda: (Wrapped(model, spoil), tokens))
+    model, tokens = selfcheck.tiny_model()
+    monkeypatch.setattr(selfcheck, "tiny_model", lambda: (Wrapped(model, spoil), tokens))
     selfcheck.check(CpuDevice())
 
 

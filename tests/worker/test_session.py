@@ -1,134 +1,18 @@
-"""The session as a real process with tiny models, and its failures as an object."""
+"""The session as a real process with tiny models."""
 
-import fcntl
-import json
-import os
-import re
-import subprocess
-import sys
 import time
-import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import pytest
 import torch
 
 from bench.catalog import ModelEntry
-from bench.errors import InputError, ModelError, OutOfMemoryError, UnavailableError
-from bench.results import Figures, Measurement, Metric
-from bench.spec import JobSpec, StopRule, hash_of
-from bench.workloads import Item
-from tests.worker.fakes import FakeDevice
-from worker import adapters, weights
-from worker import session as module
+from bench.spec import StopRule, hash_of
+from tests.worker.sessions import Child, entry, quality, running, speed
 from worker.device_lock import held
-from worker.harness import Prepared
-from worker.judging import judged
-from worker.measure import Outcome
-from worker.protocol import Event, Failed, Finished, HarnessTask, Locked, Order, Progress, Prompt
-from worker.session import Session, parse_order, read_orders, writer
-
-
-def entry(source: str, **fields: Any) -> ModelEntry:
-    return ModelEntry.model_validate(
-        {"name": "m", "task": "text", "source": source, "memory_gib": {"float32": 1.0, "float16": 1.0}, **fields}
-    )
-
-
-def speed(model: ModelEntry, job_id: int = 1, **fields: Any) -> Order:
-    spec = {"model": "m", "workload": "speed", "prompt_tokens": 16, "new_tokens": 4, "stop": StopRule(max_iterations=6)}
-    return Order(job_id=job_id, attempt=1, spec=JobSpec.model_validate({**spec, **fields}), model=model)
-
-
-def quality(model: ModelEntry, questions: dict[str, str], job_id: int = 1, **fields: Any) -> Order:
-    prompts = tuple(
-        Prompt(item=Item(id=str(n), prompt=text, answer=answer), messages=({"role": "user", "content": text},))
-        for n, (text, answer) in enumerate(questions.items())
-    )
-    spec = {"model": "m", "workload": "facts", "strategy": "direct", "max_new_tokens": 8, "batch_size": 2, **fields}
-    return Order(
-        job_id=job_id,
-        attempt=1,
-        spec=JobSpec.model_validate(spec),
-        model=model,
-        score="contains",
-        strategy_hash="h" * 64,
-        prompts=prompts,
-    )
-
-
-class Child:
-    """A session process; its events are kept with the time at which they came."""
-
-    def __init__(self, tmp_path: Path, *arguments: str) -> None:
-        reading, writing = os.pipe()
-        self.log = tmp_path / "session.log"
-        (tmp_path / "locks").mkdir(exist_ok=True)
-        command = [sys.executable, "-P", "-m", "worker.session", "--events", str(writing), "--device", "cpu"]
-        command += ["--home", str(tmp_path / "home"), "--lock-dir", str(tmp_path / "locks"), *arguments]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writing,), start_new_session=True
-            )
-        os.close(writing)
-        self._events: SimpleQueue[tuple[float, dict[str, Any]]] = SimpleQueue()
-        self._reader = Thread(target=self._read, args=(reading,))
-        self._reader.start()
-
-    def _read(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, "rb") as lines:
-            for line in lines:
-                self._events.put((time.monotonic(), json.loads(line)))
-
-    def send(self, order: Order) -> float:
-        """Send an order; return when."""
-        assert self.process.stdin is not None
-        sent = time.monotonic()
-        self.process.stdin.write(order.model_dump_json().encode() + b"\n")
-        self.process.stdin.flush()
-        return sent
-
-    def next(self) -> tuple[float, dict[str, Any]]:
-        return self._events.get(timeout=60)
-
-    def until(self, *events: str, phase: str | None = None) -> tuple[float, list[dict[str, Any]]]:
-        """Return the events up to one of these (or of this phase), and when that came."""
-        seen = []
-        while True:
-            at, event = self.next()
-            seen.append(event)
-            if event["event"] in events or (phase and event.get("phase") == phase):
-                return at, seen
-
-    def measure(self, order: Order) -> Measurement:
-        self.send(order)
-        last = self.until("finished", "failed")[1][-1]
-        return Finished.model_validate(last).measurement
-
-    def fail(self, order: Order) -> Failed:
-        self.send(order)
-        return Failed.model_validate(self.until("finished", "failed")[1][-1])
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(20)
-
-
-@contextmanager
-def running(tmp_path: Path, *arguments: str) -> Iterator[Child]:
-    child = Child(tmp_path, *arguments)
-    try:
-        yield child
-    finally:
-        child.close()
+from worker.protocol import Failed, Finished, Go, Locked
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +113,39 @@ def test_events_come_in_the_order_of_the_work(tmp_path: Path, qwen: ModelEntry) 
         fresh.send(speed(qwen, job_id=2))
         second = fresh.until("finished", "failed")[1]
     steps = [[event.get("phase") or event["event"] for event in events] for events in (first, second)]
-    assert list(dict.fromkeys(steps[0])) == ["fetching", "locked", "loading", "warming up", "measuring", "finished"]
-    assert list(dict.fromkeys(steps[1])) == ["fetching", "locked", "warming up", "measuring", "finished"]
+    work = ["warming up", "measuring", "released", "finished"]
+    assert list(dict.fromkeys(steps[0])) == ["fetching", "locked", "loading", *work]
+    assert list(dict.fromkeys(steps[1])) == ["fetching", "locked", *work]
     measured = [Finished.model_validate(events[-1]).measurement for events in (first, second)]
     assert measured[0].figures.load_seconds is not None
     assert measured[1].figures.load_seconds is None
     assert measured[0].session == measured[1].session
     assert [one.session_position for one in measured] == [1, 2]
+
+
+def test_a_gated_job_begins_when_it_is_told_to(tmp_path: Path, qwen: ModelEntry) -> None:
+    with running(tmp_path) as fresh:
+        for job_id in (1, 2):
+            fresh.send(speed(qwen, job_id=job_id).model_copy(update={"gated": True}))
+            fresh.until("locked")
+            # It holds the device and does nothing with it: what it waits is no part of what it records.
+            told_at = time.time()
+            fresh.send(Go(go=job_id))
+            last = fresh.until("finished", "failed")[1][-1]
+            assert Finished.model_validate(last).measurement.started_at >= told_at
+        fresh.send(speed(qwen, job_id=3).model_copy(update={"gated": True}))
+        fresh.until("locked")
+        fresh.send(Go(go=4))
+        assert "job 4 was let begin, not 3" in fresh.until("finished", "failed")[1][-1]["message"]
+
+
+def test_a_session_whose_worker_is_gone_waits_for_nobody(tmp_path: Path, qwen: ModelEntry) -> None:
+    with running(tmp_path) as fresh:
+        fresh.send(speed(qwen).model_copy(update={"gated": True}))
+        fresh.until("locked")
+        assert fresh.process.stdin is not None
+        fresh.process.stdin.close()
+        assert fresh.process.wait(60) == 0
 
 
 def test_a_second_job_on_a_loaded_model_starts_at_once(child: Child, qwen: ModelEntry) -> None:
@@ -354,283 +264,6 @@ def test_a_device_that_is_not_there_ends_it_with_a_sentence(tmp_path: Path) -> N
     with running(tmp_path, "--device", "cuda", "--device-index", "99") as broken:
         assert broken.process.wait(60) == 2
         assert "there is no CUDA device 99" in broken.log.read_text()
-
-
-# ---- as an object
-
-
-def _session(tmp_path: Path, emitted: list[Event], device: FakeDevice | None = None) -> Session:
-    return Session(device or FakeDevice(), emitted.append, home=tmp_path, lock_dir=tmp_path)
-
-
-def _is_free(tmp_path: Path) -> bool:
-    """Whether nobody holds the device."""
-    descriptor = os.open(tmp_path / "benchbeat-machine.lock", os.O_RDONLY | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "message"),
-    [
-        (ModelError("gated: set HF_TOKEN"), "model", "gated: set HF_TOKEN"),
-        (InputError("no items"), "input", "no items"),
-        (OutOfMemoryError("too small"), "memory", "too small"),
-        (MemoryError(), "memory", r"the memory of .* \(cpu\) is not enough for m in float32: MemoryError"),
-        (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "memory", r"not enough for m .*: CUDA out of memory\."),
-        (RuntimeError("MPS backend out of memory"), "memory", "not enough for m"),
-        (UnavailableError("the hub can't be reached"), "error", "the hub can't be reached"),
-        (ZeroDivisionError("division by zero"), "error", "ZeroDivisionError: division by zero"),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_every_failure_has_its_kind_and_frees_the_device(
-    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, message: str
-) -> None:
-    emitted: list[Event] = []
-    session = _session(tmp_path, emitted)
-    session.run(speed(qwen))
-
-    def fail(*arguments: Any) -> Any:
-        assert not _is_free(tmp_path)
-        raise error
-
-    monkeypatch.setattr(module, "measure_speed", fail)
-    session.run(speed(qwen, job_id=2))
-    assert isinstance(emitted[-2], Progress | Locked)
-    failed = emitted[-1]
-    assert isinstance(failed, Failed)
-    assert (failed.job_id, failed.kind) == (2, kind)
-    assert re.search(message, failed.message)
-    assert ("Traceback" in failed.details) == (not isinstance(error, ModelError | InputError | OutOfMemoryError))
-    assert _is_free(tmp_path)
-    monkeypatch.undo()
-    session.run(speed(qwen, job_id=3))
-    last = emitted[-1]
-    assert isinstance(last, Finished)
-    # What is wrong with the model's memory may stay with it.
-    assert (last.measurement.figures.load_seconds is None) == (kind in ("model", "input"))
-
-
-def test_fetching_does_not_hold_the_device(tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch) -> None:
-    free: list[bool] = []
-    resolve = weights.resolve
-
-    def look(*arguments: Any, **options: Any) -> Any:
-        free.append(_is_free(tmp_path))
-        return resolve(*arguments, **options)
-
-    monkeypatch.setattr(weights, "resolve", look)
-    _session(tmp_path, []).run(speed(qwen))
-    assert free == [True]
-
-
-def test_answers_are_judged_when_everything_is_measured(
-    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emitted: list[Event] = []
-    judged_at: list[float] = []
-    session = _session(tmp_path, emitted)
-
-    def look(order: Order, outcome: Outcome, read: Any) -> Outcome:
-        assert _is_free(tmp_path)
-        assert session._memory._sampler is None
-        bytearray(64 * 2**20)  # what judging takes is no part of the peak
-        judged_at.append(time.time())
-        return judged(order, outcome, read)
-
-    monkeypatch.setattr(module, "judged", look)
-    for job_id in (1, 2):
-        session.run(quality(qwen, {"one?": "1", "two?": "2"}, job_id))
-    session.run(speed(qwen, job_id=3))
-    finished = [event.measurement for event in emitted if isinstance(event, Finished)]
-    assert [one.finished_at < at for one, at in zip(finished, judged_at, strict=False)] == [True, True]
-    assert [one.figures.accuracy is None for one in finished] == [False, False, True]
-    assert len(judged_at) == 2
-
-
-def test_a_loaded_model_from_the_hub_is_not_looked_up_again(
-    tmp_path: Path, tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetched: list[str] = []
-
-    def fetch(repo: str, revision: str | None, **options: Any) -> tuple[Path, str]:
-        fetched.append(repo)
-        return tiny_qwen, "c" * 40
-
-    monkeypatch.setattr("worker.hub.fetch", fetch)
-    emitted: list[Event] = []
-    session = _session(tmp_path, emitted)
-    for job_id in (1, 2):
-        session.run(speed(entry("hub:org/name"), job_id))
-    finished = [event for event in emitted if isinstance(event, Finished)]
-    assert [event.measurement.resolved.revision for event in finished] == ["c" * 40] * 2
-    assert fetched == ["org/name"]
-
-
-def test_the_last_model_is_gone_before_the_next_is_loaded(
-    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[weakref.ref[Any]] = []
-    gone: list[bool] = []
-    load = adapters.load
-
-    def watch(*arguments: Any, **options: Any) -> Any:
-        gone.append(all(reference() is None for reference in made))
-        adapter = load(*arguments, **options)
-        made.append(weakref.ref(adapter.model))
-        return adapter
-
-    monkeypatch.setattr(module, "load", watch)
-    session = _session(tmp_path, [])
-    for job_id, attention in enumerate(["sdpa", "eager", "sdpa"]):
-        session.run(speed(qwen, job_id, attention=attention))
-    assert gone == [True, True, True]
-
-
-def test_a_model_that_did_not_fit_is_gone(tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[weakref.ref[Any]] = []
-
-    def fail(adapter: Any, *arguments: Any) -> Any:
-        made.append(weakref.ref(adapter.model))
-        raise MemoryError
-
-    monkeypatch.setattr(module, "measure_speed", fail)
-    emitted: list[Event] = []
-    _session(tmp_path, emitted).run(speed(qwen))
-    assert isinstance(emitted[-1], Failed)
-    assert made[0]() is None
-
-
-def test_progress_is_told_twice_a_second_and_at_every_new_phase() -> None:
-    told: list[Event] = []
-    times = iter(range(0, 16_000, 250))
-    throttled = module._Throttled(told.append, lambda: next(times) / 1000)
-    for step in range(16):
-        throttled(Progress(phase="measuring" if step >= 7 else "warming up", done=step))
-    assert [event.done for event in told if isinstance(event, Progress)] == [0, 2, 4, 6, 7, 9, 11, 13, 15]
-
-
-def test_an_accelerator_is_checked_once_and_refused_where_it_errs(
-    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Accelerator(FakeDevice):
-        name = "mps"
-
-        @property
-        def torch_device(self) -> torch.device:
-            return torch.device("cpu")
-
-    checked: list[str] = []
-
-    def refuse(device: Any) -> None:
-        checked.append("refused")
-        raise UnavailableError("the GPU is not measured on, since its logits differ")
-
-    emitted: list[Event] = []
-    session = _session(tmp_path, emitted, Accelerator())
-    monkeypatch.setattr("worker.selfcheck.check", refuse)
-    session.run(speed(qwen))
-    assert isinstance(emitted[-1], Failed)
-    assert "is not measured on" in emitted[-1].message
-    monkeypatch.setattr("worker.selfcheck.check", lambda device: checked.append("fine"))
-    for job_id in (2, 3):
-        session.run(speed(qwen, job_id))
-    assert checked == ["refused", "fine"]
-
-
-def test_what_was_left_to_the_cpu_stands_beside_the_driver(tmp_path: Path, qwen: ModelEntry) -> None:
-    emitted: list[Event] = []
-    _session(tmp_path, emitted, FakeDevice(fallbacks=("aten::odd falls back",))).run(speed(qwen))
-    last = emitted[-1]
-    assert isinstance(last, Finished)
-    assert "aten::odd falls back" in str(last.measurement.environment.driver)
-
-
-def test_a_task_of_a_foreign_harness_goes_to_it_with_what_the_settings_allow(
-    tmp_path: Path, qwen: ModelEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metric = Metric(task="mine", name="acc", filter="none", value=0.5, stderr=0.1)
-    asked: list[tuple[str, Any]] = []
-    free: list[bool] = []
-
-    def prepare(order: Order, report: Any, **options: Any) -> Prepared:
-        asked.append((str(order.harness and order.harness.name), options))
-        free.append(_is_free(tmp_path))
-        return Prepared("prepared", None)
-
-    def measure(adapter: Any, order: Order, prepared: Prepared, device: Any, report: Any) -> Outcome:
-        asked.append(("measured", prepared.task))
-        free.append(_is_free(tmp_path))
-        return Outcome(Figures(iterations=1, accuracy=0.5), (), metrics=(metric,), libraries={"lm_eval": "0.4"})
-
-    monkeypatch.setattr(module, "prepare_harness", prepare)
-    monkeypatch.setattr(module, "measure_harness", measure)
-    emitted: list[Event] = []
-    session = Session(FakeDevice(), emitted.append, home=tmp_path, lock_dir=tmp_path, allow_task_code=True)
-    spec = JobSpec(model="m", workload="lm_eval:mine")
-    session.run(Order(job_id=1, attempt=1, spec=spec, model=qwen, harness=HarnessTask(name="mine")))
-    last = emitted[-1]
-    assert isinstance(last, Finished)
-    assert asked == [("mine", {"home": tmp_path, "allow_code": True}), ("measured", "prepared")]
-    assert free == [True, False], "its data is fetched while others may measure"
-    assert last.measurement.metrics == (metric,)
-    assert last.measurement.environment.libraries == {"lm_eval": "0.4"}
-    assert (last.measurement.figures.accuracy, last.measurement.resolved.chat_template) == (0.5, None)
-    session.run(speed(qwen, job_id=2))
-    after = emitted[-1]
-    assert isinstance(after, Finished)
-    assert after.measurement.environment.libraries is None
-
-
-# ---- lines
-
-
-def test_orders_are_read_whole_whatever_the_size_of_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    class ProcessEndError(Exception):
-        pass
-
-    def end(code: int) -> None:
-        raise ProcessEndError
-
-    monkeypatch.setattr(os, "_exit", end)
-    lines = [b"a" * 200_000, b"", b"b", b"c" * 70_000]
-    pieces = [b"\n".join(lines)[at : at + 65_536] for at in range(0, 300_000, 65_536)]
-    stream = iter([*pieces, b"\nlast without an end", b""])
-    monkeypatch.setattr(os, "read", lambda descriptor, size: next(stream))
-    orders: SimpleQueue[bytes] = SimpleQueue()
-    with pytest.raises(ProcessEndError):
-        read_orders(0, orders)
-    assert [orders.get_nowait() for _ in range(orders.qsize())] == lines
-
-
-def test_an_event_larger_than_a_pipe_arrives_whole() -> None:
-    reading, writing = os.pipe()
-    got: list[bytes] = []
-
-    def read() -> None:
-        with os.fdopen(reading, "rb") as lines:
-            got.extend(lines)
-
-    thread = Thread(target=read)
-    thread.start()
-    failed = Failed(job_id=1, attempt=1, kind="error", message="m", details="x" * 1_000_000)
-    writer(writing)(failed)
-    os.close(writing)
-    thread.join(20)
-    assert [Failed.model_validate_json(line) for line in got] == [failed]
-
-
-def test_an_order_survives_the_line(qwen: ModelEntry) -> None:
-    order = quality(qwen, {"line\nbreak and \u2028 and ü": "x"})
-    line = order.model_dump_json().encode()
-    assert b"\n" not in line
-    assert parse_order(line) == order
 
 
 # ---- the real model

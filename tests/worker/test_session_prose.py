@@ -12,7 +12,7 @@ import pytest
 
 from bench.readability import readability
 from tests.waiting import wait_until
-from tests.worker.test_session import entry, quality, running
+from tests.worker.sessions import entry, quality, running
 from worker.protocol import Order
 
 

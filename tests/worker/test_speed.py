@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from bench.errors import InputError
 from bench.spec import JobSpec, StopRule
 from bench.statistics import median, median_interval
-from tests.worker.fakes import FakeAdapter, FakeClock, FakeDevice
+from tests.worker.fakes import FakeAdapter, FakeClock, FakeCounter, FakeDevice
+from worker.energy import Meter
 from worker.measure import Outcome
 from worker.protocol import Progress
 from worker.speed import is_enough, measure_speed, speed_prompts
@@ -17,10 +18,14 @@ def spec(**fields: object) -> JobSpec:
 
 
 def measure(
-    job: JobSpec, adapter: FakeAdapter, device: FakeDevice | None = None, told: list[Progress] | None = None
+    job: JobSpec,
+    adapter: FakeAdapter,
+    device: FakeDevice | None = None,
+    told: list[Progress] | None = None,
+    meter: Meter | None = None,
 ) -> Outcome:
     report = told.append if told is not None else lambda progress: None
-    return measure_speed(adapter, job, device or FakeDevice(), report, adapter.clock)
+    return measure_speed(adapter, job, device or FakeDevice(), report, adapter.clock, meter)
 
 
 def test_the_figures_follow_their_definitions() -> None:
@@ -37,7 +42,9 @@ def test_the_figures_follow_their_definitions() -> None:
     assert figures.inter_token_p50_seconds == pytest.approx(0.1)
     # ten steps a second, each reading 1,000 bytes
     assert figures.model_bandwidth_utilization == pytest.approx(0.1)
-    assert outcome.decoding is None
+    assert outcome.decoding == {}
+    assert (figures.warmup_iterations, figures.warm) == (1, True)
+    assert outcome.energy == {}
 
 
 def test_a_sample_holds_one_iteration() -> None:
@@ -94,6 +101,45 @@ def test_progress_holds_the_running_median_and_its_interval() -> None:
     assert (third.phase, third.total, third.low_seconds) == ("measuring", None, None)
     assert third.median_seconds == pytest.approx(1.8)
     assert (sixth.low_seconds, sixth.high_seconds) == pytest.approx((0.9, 2.7))
+
+
+def test_what_was_not_warm_yet_is_thrown_away_and_iterations_are_numbered_without_it() -> None:
+    told: list[Progress] = []
+    adapter = FakeAdapter(FakeClock(), slow=[9, 5, 4, 3, 2])
+    outcome = measure(spec(), adapter, told=told)
+    # 9 never counts; of the others at most two slow ones are left
+    assert outcome.figures.warmup_iterations == 1 + 2
+    assert outcome.figures.warm is True
+    assert [sample.iteration for sample in outcome.samples] == list(range(len(outcome.samples)))
+    assert outcome.samples[0].latency_seconds == pytest.approx(3 * 0.9)
+    assert outcome.figures.latency_seconds == pytest.approx(0.9)
+    assert told[-1].done == len(outcome.samples) == outcome.figures.iterations
+    assert sum(new_tokens == 5 for _, new_tokens, _ in adapter.fixed) == 3 + len(outcome.samples)
+
+
+def test_what_does_not_get_warm_says_so() -> None:
+    stop = StopRule(max_warmup_iterations=4, max_iterations=8)
+    figures = measure(spec(stop=stop), FakeAdapter(FakeClock(), slow=[0.8**n for n in range(40)])).figures
+    assert (figures.warmup_iterations, figures.warm, figures.iterations) == (4, False, 8)
+
+
+@pytest.mark.parametrize("reading_seconds", [0.0, 100.0])
+def test_energy_is_that_of_the_iterations_that_count_and_reading_it_is_in_no_span(reading_seconds: float) -> None:
+    adapter = FakeAdapter(FakeClock(), slow=[9, 5, 4, 3, 2])
+    counter = FakeCounter(adapter.clock, watts=10, reading_seconds=reading_seconds)
+    stop = StopRule(max_iterations=8, min_iterations=8, max_seconds=86_400, max_warmup_seconds=86_400)
+    outcome = measure(spec(batch_size=2, stop=stop), adapter, meter=Meter(lambda: counter))
+    # A whole iteration is one token, 0.5 s, and five, 0.9 s and slower at first: 3, 2, and six times 1 count.
+    joules = 10 * (8 * 0.5 + (3 + 2 + 6) * 0.9)
+    assert outcome.energy == {
+        "energy_joules": pytest.approx(joules),
+        "energy_joules_per_token": pytest.approx(joules / (8 * 2 * (1 + 5))),
+        "energy_source": "rapl",
+    }
+    assert outcome.figures.latency_seconds == pytest.approx(0.9)
+    assert [sample.ttft_seconds for sample in outcome.samples] == pytest.approx([0.5] * 8)
+    # once before the first and once after each
+    assert counter.readings == 1 + 2 + 8
 
 
 def test_what_the_device_left_to_the_cpu_is_passed_on() -> None:

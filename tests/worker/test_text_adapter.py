@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
+from bench.catalog import builtin_models
 from bench.errors import ModelError
 from bench.spec import Attention, Precision
+from tests.worker import tiny
+from tests.worker.tiny import entry_of
 from worker.adapters import Loading, load
 from worker.adapters.text import Generated, TextAdapter
-from worker.conversation import plain_prompt
+from worker.conversation import Conversation, plain_prompt
 from worker.device import CpuDevice
 from worker.sampling import Decoding, generation_seed
 
@@ -20,7 +24,7 @@ TEXTS = ["import", "What is a class, and what is it for?", "A much longer questi
 
 
 def adapter(folder: Path, precision: Precision = "float32", attention: Attention = "sdpa") -> TextAdapter:
-    return load("text", folder, Loading(precision, attention, False), CpuDevice())
+    return TextAdapter.load(folder, precision, attention, False, CpuDevice())
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,22 @@ def test_a_template_s_own_first_token_is_not_doubled(llama: TextAdapter) -> None
     assert llama.first_ids() == [0]
     assert ids.count(0) == 1
     assert ids[0] == 0
+
+
+def test_r1_s_tokenizer_is_what_its_file_says_though_its_config_names_llama_s(tmp_path: Path) -> None:
+    made = adapter(tiny.build(tmp_path / "r1", "r1"))
+    written = Tokenizer.from_file(str(tmp_path / "r1" / "tokenizer.json"))
+    for text in (*TEXTS, "don't 1234\n\n  x = f(y)", "naïve 你好", "Why? <think>\nwell\n</think> So."):
+        assert made.encode_text(text) == written.encode(text, add_special_tokens=False).ids
+        assert made.tokenizer.decode(made.encode_text(text)) == text
+    first = int(written.token_to_id("<｜begin▁of▁sentence｜>") or 0)
+    assert made.first_ids() == [first]
+    ours = Conversation(made.tokenizer, builtin_models()["deepseek-r1-distill-qwen-1.5b"].chat_template)
+    for ids in (made.encode(HELLO), ours.ids(HELLO)):
+        assert (ids[0], ids.count(first)) == (first, 1)
+        assert made.tokenizer.decode(ids).endswith("<think>\n")
+    # One token each, and none that decoding would skip.
+    assert [len(made.encode_text(mark)) for mark in ("<think>", "</think>")] == [1, 1]
 
 
 def test_a_prompt_ends_where_the_answer_begins(qwen: TextAdapter) -> None:
@@ -213,13 +233,8 @@ def test_thoughts_are_counted_and_kept_in_the_text(qwen: TextAdapter) -> None:
 
 
 def test_a_catalog_s_template_is_what_is_asked_with(tiny_qwen: Path) -> None:
-    model = load(
-        "text",
-        tiny_qwen,
-        Loading("float32", "sdpa", False),
-        CpuDevice(),
-        chat_template="Q: {{ messages[0].content }} A:",
-    )
+    entry = entry_of("text", chat_template="Q: {{ messages[0].content }} A:")
+    model: Any = load(entry, tiny_qwen, Loading("float32", "sdpa", False), CpuDevice())
     assert model.tokenizer.decode(model.encode(HELLO)) == "Q: Hello, what is a function? A:"
     assert model.conversation.origin == "catalog"
 
@@ -264,14 +279,34 @@ def test_compiling_wraps_the_forward_pass(tiny_qwen: Path, monkeypatch: pytest.M
         return function
 
     monkeypatch.setattr(torch, "compile", compile_)
-    model = load("text", tiny_qwen, Loading("float32", "sdpa", True), CpuDevice())
+    model = TextAdapter.load(tiny_qwen, "float32", "sdpa", True, CpuDevice())
     assert len(compiled) == 1
     assert model.generate_batch([[1, 2]], Decoding(max_new_tokens=3), [0])[0].new_tokens == 3
 
 
-def test_another_task_is_refused(tiny_qwen: Path) -> None:
-    with pytest.raises(ModelError, match="a vision model can't be run by this version"):
-        load("vision", tiny_qwen, Loading("float32", "sdpa", False), CpuDevice())
+def test_the_weights_of_another_task_are_refused(tiny_qwen: Path) -> None:
+    loading = Loading("float32", "sdpa", False)
+    with pytest.raises(ModelError, match="is of type 'qwen2'; vision models here are blip, blip-2"):
+        load(entry_of("vision"), tiny_qwen, loading, CpuDevice())
+    with pytest.raises(ModelError, match=r"there is no processor_config\.json"):
+        load(entry_of("vision", architecture="deepseek-vl2"), tiny_qwen, loading, CpuDevice())
+    with pytest.raises(ModelError, match=r"checkpoint|can't be loaded"):
+        load(entry_of("speech"), tiny_qwen, loading, CpuDevice())
+
+
+@pytest.mark.parametrize("model_type", ["blip", "deepseek_vl_v2"])
+def test_what_is_no_language_model_is_named(copy: Path, model_type: str) -> None:
+    _change(copy / "config.json", model_type=model_type)
+    with pytest.raises(ModelError, match=f"can't be loaded: its type {model_type!r} is no language model .* task"):
+        adapter(copy)
+
+
+def test_tensors_that_no_part_takes_are_refused(copy: Path) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.layers.9.mlp.up_proj.weight"] = torch.zeros(2)
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"not this architecture's: 1 have no place \(model\.layers\.9\."):
+        adapter(copy)
 
 
 def test_missing_tensors_are_not_filled_with_random_numbers(copy: Path) -> None:

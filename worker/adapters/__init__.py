@@ -1,12 +1,19 @@
 """Adapters: how a model of each task is loaded and asked, behind one shape."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bench.errors import ModelError
+from bench.catalog import ModelEntry
 from bench.spec import Attention, JobSpec, Precision
-from worker.adapters.text import TextAdapter
 from worker.device import Device
+
+if TYPE_CHECKING:
+    from worker.adapters.deepseek_vl2 import DeepSeekVl2Adapter
+    from worker.adapters.speech import SpeechAdapter
+    from worker.adapters.text import TextAdapter
+    from worker.adapters.vision import VisionAdapter
+
+    Adapter = TextAdapter | VisionAdapter | DeepSeekVl2Adapter | SpeechAdapter
 
 
 class Loading(NamedTuple):
@@ -22,11 +29,26 @@ class Loading(NamedTuple):
         return cls(spec.precision, spec.attention, spec.compile)
 
 
-def load(task: str, path: Path, loading: Loading, device: Device, *, chat_template: str | None = None) -> TextAdapter:
-    """Return the model in `path`, on the device; `chat_template` is the catalog's, where it has one.
+def load(entry: ModelEntry, path: Path, loading: Loading, device: Device, *, sha256: str | None = None) -> "Adapter":
+    """Return the model of an entry, whose weights are at `path`, on the device.
 
-    Raises ModelError where it can't be loaded so.
+    `sha256` is that of weights that are one file. Raises ModelError where it can't be loaded so, InputError for a
+    precision that the device can't do.
     """
-    if task != "text":
-        raise ModelError(f"a {task} model can't be run by this version; it runs text models")
-    return TextAdapter.load(path, *loading, device, chat_template=chat_template)
+    device.check_precision(loading.precision)
+    # Each task's libraries load with the first model of it.
+    if entry.task == "speech":
+        from worker.adapters.speech import SpeechAdapter
+
+        return SpeechAdapter.load(path, *loading, device, sha256=sha256)
+    if entry.architecture == "deepseek-vl2":
+        from worker.adapters.deepseek_vl2 import DeepSeekVl2Adapter
+
+        return DeepSeekVl2Adapter.load(path, *loading, device)
+    if entry.task == "vision":
+        from worker.adapters.vision import VisionAdapter
+
+        return VisionAdapter.load(path, *loading, device)
+    from worker.adapters.text import TextAdapter
+
+    return TextAdapter.load(path, *loading, device, chat_template=entry.chat_template)

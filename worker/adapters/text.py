@@ -1,24 +1,27 @@
 """Language models: Qwen2, Llama and whatever else transformers knows as a causal language model."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 
 # PreTrainedModel brings in a second's worth of modules here, which the first load would be timed with otherwise.
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from bench.causes import first_line
 from bench.errors import ModelError
 from bench.spec import Attention, Precision
-from worker.causes import first_line
+from worker.adapters.checkpoint import DTYPES, bytes_of, check_keys
+from worker.adapters.compiling import compiled
 from worker.conversation import Conversation, Message
 from worker.device import Device, is_out_of_memory
 from worker.quantise import compute_dtype, is_packed, packing, quantiser_of
 from worker.sampling import Decoding, samplers
 from worker.thinking import Thoughts, is_unanswered
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class Generated(NamedTuple):
@@ -50,14 +53,14 @@ class TextAdapter:
         self._device = device
         self._stop_ids = _stop_ids(model, tokenizer)
         self._pad_id = _first(tokenizer.pad_token_id, *self._stop_ids, 0)
-        #: what the checkpoint itself says of generating, for a harness that goes by it
-        self.checkpoint_settings: Any = model.generation_config
         #: settings of generation that the checkpoint suggests
-        self.checkpoint_settings = model.generation_config
+        self.checkpoint_settings: Any = model.generation_config
+        #: how attention is computed in fact
+        self.attention = str(model.config._attn_implementation)
         # Else `generate` fills what our settings leave open from those.
         model.generation_config = GenerationConfig()
         #: bytes of parameters and buffers on the device, each tensor once
-        self.weights_bytes = _bytes_of(model)
+        self.weights_bytes = bytes_of(model)
         #: bytes of weights that one step of decoding reads
         self.bytes_per_step = self.weights_bytes - _unread_bytes(model)
         #: what packed the weights, with its version; None where they are not packed
@@ -80,11 +83,12 @@ class TextAdapter:
         Raises ModelError where the folder holds no model that can be loaded so; what memory says passes through.
         """
         packed = packing(precision) if is_packed(precision) else None
+        _check_type(path)
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
             model, report = AutoModelForCausalLM.from_pretrained(
                 path,
-                dtype=_DTYPES[precision] if packed is None else compute_dtype(device.name),
+                dtype=DTYPES[precision] if packed is None else compute_dtype(device.name),
                 attn_implementation=attention,
                 use_safetensors=True,
                 local_files_only=True,
@@ -96,13 +100,10 @@ class TextAdapter:
             if is_out_of_memory(error):
                 raise
             raise ModelError(f"the model in {path} can't be loaded: {first_line(error)}") from error
-        # transformers fills missing tensors with random numbers and only warns.
-        missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-        if missing:
-            raise ModelError(f"the weights in {path} are incomplete: {len(missing)} are missing ({missing[0]} ...)")
+        check_keys(path, report)
         model.eval()
         if compile_:
-            model.forward = torch.compile(model.forward)
+            model.forward = compiled(model.forward)
         return cls(model, tokenizer, device, chat_template=chat_template)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -177,6 +178,22 @@ class TextAdapter:
         return Generated(text, len(prompt), len(kept), cut if end is None else "stop", thinking_tokens)
 
 
+def _check_type(path: Path) -> None:
+    """Raise ModelError where a folder's config.json names a type that is no language model.
+
+    Of a config.json that can't be read transformers says what is wrong.
+    """
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if found not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"the model in {path} can't be loaded: its type {found!r} is no language model that transformers "
+            f"{transformers.__version__} knows; if it looks at pictures or hears, its entry's task must say so"
+        )
+
+
 def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Return the tokens that end an answer: what the checkpoint's settings, its model and its tokenizer name."""
     found: list[int] = []
@@ -187,12 +204,6 @@ def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
-
-
-def _bytes_of(model: Any) -> int:
-    """Return the bytes of a model's tensors; tied ones count once."""
-    # Both iterators give a shared tensor once.
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _unread_bytes(model: Any) -> int:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bench.harness_results import Accuracy, Tokens, accuracy, answers, metrics
 from bench.results import Metric
-from worker.harness_results import Accuracy, Tokens, accuracy, answers, metrics
 
 
 def metric(task: str, name: str, value: float, stderr: float | None = None, filter_: str = "none") -> Metric:

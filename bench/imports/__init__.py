@@ -1,0 +1,1 @@
+"""Results of other tools, as runs of ours: text in, records out."""
