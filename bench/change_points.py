@@ -7,6 +7,7 @@ from math import exp, isfinite, log, sqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bench.noise import Noise, estimate, middle
+from bench.student import quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,11 @@ def describe(
     before, after = logs[:start], logs[start:]
     levels = middle(np.sort(before)), middle(np.sort(after))
     noise = estimate(before, prior) if len(before) >= len(after) or prior is not None else estimate(after)
-    half = _quantile(noise) * noise.spread * sqrt(_variance(len(before), noise) + _variance(len(after), noise))
+    half = (
+        quantile(0.05, float(noise.freedom[0]))
+        * noise.spread
+        * sqrt(_variance(len(before), noise) + _variance(len(after), noise))
+    )
     change = levels[1] - levels[0]
     hinge = _hinge(logs, start, noise)
     return ChangePoint(
@@ -82,12 +87,6 @@ def _variance(n: int, noise: Noise) -> float:
     """Return the variance of a median of n readings in units of one reading's."""
     share = _MEDIAN_VARIANCE[n - 1] if n <= len(_MEDIAN_VARIANCE) else 1.57
     return share / max(n * noise.independent_share, 1.0)
-
-
-def _quantile(noise: Noise) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(float(noise.freedom[0]), 0.975))
 
 
 def _hinge(logs: NDArray[np.float64], start: int, noise: Noise) -> int | None:

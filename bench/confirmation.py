@@ -40,10 +40,10 @@ class Settings:
 
     #: from here on a re-run is asked for
     suspect_at: float = 1.0
+    #: the same where the newest reading stands alone: it may be an outlier
+    suspect_alone_at: float = 2.0
     #: below it a suspicion is refuted
     refute_below: float = 0.5
-    alone: float = 2.0
-    many: float = 0.0
     #: from here on it is confirmed; more where many series are judged together
     confirm_at: float = 7.0
     #: re-runs after one due reading
@@ -91,9 +91,9 @@ def judge(
     evidence = evidence_of_change(regime, prior, settings.least_change)
     reruns = [readings[place].rerun for place in places[begin:]]
     newest = _trailing(reruns)
-    dist = len(regime) - evidence.start
-    thr = settings.alone if dist == 1 else settings.suspect_at if dist < 4 else settings.suspect_at + settings.many
-    if evidence.log < (settings.refute_below if newest else thr):
+    is_alone = evidence.start == len(regime) - 1
+    suspect_at = settings.suspect_alone_at if is_alone else settings.suspect_at
+    if evidence.log < (settings.refute_below if newest else suspect_at):
         return Verdict("refuted" if newest else "quiet", 0, evidence.log, None)
     change = describe(regime, evidence.start, places[begin + evidence.start], evidence.log, prior)
     agreed = any(reruns[evidence.start :]) or not can_rerun

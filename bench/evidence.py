@@ -22,20 +22,17 @@ if TYPE_CHECKING:
 LEAST_HISTORY, LEAST_REGIME = 8, 3
 #: how far back a change is looked for, in readings
 REACH = 32
-#: a change lies at least so many spreads from the level
-LEAST_SPREADS = 1.5
 #: log evidence where there is too little history to have any
 NOTHING = -99.0
 
-_CUTS = (2, 8, REACH)
+#: a change within so many newest readings lies at least so many spreads from the level: the fewer readings, the more.
+#: The noise is that of the readings before them, and all of them together reach REACH.
+_WINDOWS = ((2, 2.25), (8, 1.75), (REACH, 1.0))
 #: beyond it, in spreads, distances count by their logarithm
 _LINEAR = 6.0
 _FARTHEST = 14.0
-_STEP = 0.5
-DPOW = 0.5
-WPOW = 1.0
-LEASTS = {2: 2.25, 8: 1.75, 32: 1.0}
-DONE = 0.0
+#: how far apart the sizes are that are thought of, in spreads
+_SIZE_STEP = 0.5
 #: in spreads, the half-width of the outliers' distribution, a Cauchy's
 _OUTLIERS_WIDTH = 4.0
 #: no mean of newest readings is farther from the rest than so many standard errors: nothing to see
@@ -68,46 +65,39 @@ def evidence_of_change(logs: NDArray[np.float64], prior: Noise | None = None, le
     if reach < 1 or _unremarkable(logs, prior):
         return best
     parts, done = [], 0
-    for cut in _CUTS:
-        tail = min(cut, reach)
+    for newest, least_spreads in _WINDOWS:
+        tail = min(newest, reach)
         if tail <= done:
             break
-        ratios = log_ratios(logs[: n - tail], logs[n - tail :], prior, least_change, LEASTS[cut])[: tail - done]
+        noise = estimate(logs[: n - tail], prior)
+        sizes, log_weights = _sizes(_least_size(noise, least_change, least_spreads))
+        ratios = log_ratios(noise, logs[n - tail - 1 :], sizes)[: tail - done]
         distances = np.arange(tail, done, -1)
-        ratios -= (WPOW * np.log(distances + 1.0) + DONE * (distances == 1))[:, None] + _log_total()
-        pens = (WPOW * np.log(distances + 1.0) + DONE * (distances == 1)) + _log_total()
-        parts.append(ratios.ravel())
-        row, column = divmod(int(ratios.argmax()), ratios.shape[1])
-        if ratios[row, column] > best.log:
-            lp = _sizes(_least_size(estimate(logs[: n - tail], prior), least_change, LEASTS[cut]))[1]
-            d = int(distances[row])
-            best = Evidence(float(ratios[row, column]), n - d, float(ratios[row, column] + pens[row] - lp[column]) / d)
+        weighed = ratios + log_weights - (np.log(distances + 1) + _log_total())[:, None]
+        row, column = divmod(int(weighed.argmax()), len(sizes))
+        if weighed[row, column] > best.log:
+            distance = int(distances[row])
+            best = Evidence(float(weighed[row, column]), n - distance, float(ratios[row, column]) / distance)
+        parts.append(weighed.ravel())
         done = tail
     return best._replace(log=_log_sum(np.concatenate(parts)))
 
 
-def log_ratios(
-    before: NDArray[np.float64],
-    tail: NDArray[np.float64],
-    prior: Noise | None = None,
-    least_change: float = 0.01,
-    least: float = 1.5,
-) -> NDArray[np.float64]:
-    """Return log likelihood ratios of shape (tail, 2 x sizes): a change by each size at each reading of the tail.
+def log_ratios(noise: Noise, newest: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log likelihood ratios, of shape (n, sizes): a change by each size at each of the n newest readings.
 
-    The sizes are weighed, so a row's sum is the ratio for its place; the first half of the columns goes up.
+    `newest`, of shape (1 + n,), begins with the reading before them, `noise` is that of all before, and the sizes of
+    change are in spreads (see `compress`).
     """
     import numpy as np
 
-    noise = estimate(before, prior)
-    sizes, log_prior = _sizes(_least_size(noise, least_change, least))
     errors, error_weights = _level_errors()
     rho = np.array(CORRELATIONS)[:, None, None]
-    shifts = np.concatenate(
-        [np.broadcast_to(sizes, (len(rho), len(sizes))), errors / np.sqrt(noise.effective)[:, None]], axis=1
-    )[:, None, :]
-    weights = np.concatenate([log_prior, error_weights]) + noise.log_weights[:, None, None]
-    likelihoods = _log_likelihoods(noise, before[-1], tail, rho, shifts) + weights
+    moved_by = np.broadcast_to(sizes, (len(rho), len(sizes)))
+    wrong_by = errors / np.sqrt(noise.effective)[:, None]
+    shifts = np.concatenate([moved_by, wrong_by], axis=1)[:, None, :]
+    weights = np.concatenate([np.zeros(len(sizes)), error_weights]) + noise.log_weights[:, None, None]
+    likelihoods = _log_likelihoods(noise, newest, rho, shifts) + weights
     # Over the correlations; then, of no change, over the errors that the level may have.
     top = likelihoods.max(axis=0)
     summed = top + np.log(np.exp(likelihoods - top).sum(axis=0))
@@ -117,16 +107,16 @@ def log_ratios(
 
 
 def _log_likelihoods(
-    noise: Noise, last: float, tail: NDArray[np.float64], rho: NDArray[np.float64], shifts: NDArray[np.float64]
+    noise: Noise, newest: NDArray[np.float64], rho: NDArray[np.float64], shifts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return, of shape (correlations, tail, shifts), the log likelihood of the tail from each reading to the end.
+    """Return, of shape (correlations, n, shifts), the log likelihood of the newest from each reading to the end.
 
     The level is shifted from that reading on. An outlier tells nothing of the reading after it.
     """
     import numpy as np
 
     spreads = noise.spreads[:, None]
-    z = compress((np.concatenate([[last], tail])[None, :] - noise.level) / spreads)
+    z = compress((newest[None, :] - noise.level) / spreads)
     before, z = z[:, :-1, None], z[:, 1:, None]
     freedom = noise.freedom[:, None, None]
     scale = np.sqrt(1 - rho**2)
@@ -141,7 +131,7 @@ def _log_likelihoods(
 
     shifted = z - shifts
     likelihoods = np.log(density(shifted, before) + outlying)
-    if len(tail) > 1:
+    if len(newest) > 2:
         later = np.log(density(shifted[:, 1:], shifted[:, :-1]) + outlying[:, 1:])
         likelihoods[:, :-1] += np.cumsum(later[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(likelihoods)
@@ -157,7 +147,7 @@ def compress(spreads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _outliers_density(noise: Noise, z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the density of outliers at z, of shape (correlations, tail, 1): wide, and higher where some were seen."""
+    """Return the density of outliers at z, of shape (correlations, n, 1): wide, and higher where some were seen."""
     import numpy as np
 
     wide = 1 / (pi * _OUTLIERS_WIDTH * (1 + (z / _OUTLIERS_WIDTH) ** 2))
@@ -188,8 +178,9 @@ def _sizes(least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the sizes of change that are thought of, in spreads, up and then down, with their log weights."""
     import numpy as np
 
-    up = np.arange(least, _FARTHEST + 0.01, _STEP)
-    weights = up**-DPOW
+    up = np.arange(least, _FARTHEST + 0.01, _SIZE_STEP)
+    # Small changes are likelier than large ones.
+    weights = up**-0.5
     log_weights = np.log(weights / weights.sum() / 2)
     return np.concatenate([up, -up]), np.concatenate([log_weights, log_weights])
 
@@ -206,9 +197,11 @@ def _level_errors() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @lru_cache(maxsize=1)
 def _log_total() -> float:
-    return log(
-        sum((distance + 1) ** -WPOW * 2.718281828 ** (-DONE * (distance == 1)) for distance in range(1, REACH + 1))
-    )
+    """Return the logarithm of what the weights of all places sum to, so that they sum to 1: a late change is likelier.
+
+    A place so many readings back weighs 1 / (1 + readings).
+    """
+    return log(sum(1 / (1 + distance) for distance in range(1, REACH + 1)))
 
 
 def _log_sum(logs: NDArray[np.float64]) -> float:

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, text, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, TextClause, func, select, text, true
 
 from bench.level_changes import EnvironmentChange, LevelChange
 from db.history import Query, filtered
-from db.tables import change, environment, run, series_key, unjudged
+from db.jobs import in_parts
+from db.past_changes import find_past_changes
+from db.tables import CLEAN_SPEED_RUN, change, environment, run, series_key, unjudged
 
 #: what may explain a change, the likeliest first
 _EXPLAINING = (
@@ -55,10 +57,11 @@ def changes_in_history(connection: Connection, query: Query) -> Found:
     query.check()
     where, values = filtered(query, connection.dialect.name)
     matching = text(f"run.id IN (SELECT run_id FROM history{where})").bindparams(**values) if where else true()
-    clean = (run.c.new_tokens.is_not(None), run.c.contaminated.is_(False))
-    runs = connection.execute(select(func.count()).select_from(run).where(*clean, matching)).scalar_one()
+    runs = connection.execute(select(func.count()).select_from(run).where(*CLEAN_SPEED_RUN, matching)).scalar_one()
     waiting = connection.execute(select(func.count()).select_from(unjudged)).scalar_one()
-    return Found(stored_changes(connection, matching), int(runs), int(waiting))
+    stored = stored_changes(connection, matching)
+    found = _found_changes(connection, matching, everything=not where)
+    return Found(sorted([*stored, *found], key=lambda each: each.changed_at), int(runs), int(waiting))
 
 
 def stored_changes(connection: Connection, *conditions: Any) -> list[LevelChange]:
@@ -73,33 +76,76 @@ def stored_changes(connection: Connection, *conditions: Any) -> list[LevelChange
     rows = connection.execute(query).all()
     latest = {row.series_id: row.id for row in rows if row.state == "confirmed"}
     return [
-        LevelChange(
+        _level_change(
+            connection,
+            row,
+            row.first_run_id,
             change_id=row.id,
-            series=row.hash[:16],
             state=row.state,
             kind=row.kind,
-            model=row.model,
-            workload=row.workload,
-            precision=row.precision,
-            prompt_tokens=row.prompt_tokens,
-            new_tokens=row.new_tokens,
-            batch_size=row.batch_size,
-            device=row.device,
-            machine=row.machine,
             before_seconds=row.level_before,
             after_seconds=row.level_after,
             ratio=row.ratio,
             low=row.ratio_low,
             high=row.ratio_high,
-            changed_at=datetime.fromtimestamp(row.started_at, UTC),
             last_run_id=row.last_run_id,
-            first_run_id=row.first_run_id,
             extra_runs=row.extra_runs,
-            environment=environment_changes(connection, row.series_id, row.first_run_id),
             stands=latest.get(row.series_id, row.id) <= row.id,
         )
         for row in rows
     ]
+
+
+def _found_changes(
+    connection: Connection, matching: TextClause | ColumnElement[bool], *, everything: bool
+) -> list[LevelChange]:
+    """Return the changes whose first run matches and that nobody watched for: found, and not measured again."""
+    past = find_past_changes(connection, None if everything else matching)
+    rows: dict[int, Row[Any]] = {}
+    for ids in in_parts([each.first_run_id for each in past]):
+        query = select(run.c.id, run.c.series_id, series_key.c.hash, *_RUN_COLUMNS)
+        query = query.join(series_key, series_key.c.id == run.c.series_id).where(run.c.id.in_(ids), matching)
+        rows |= {row.id: row for row in connection.execute(query)}
+    last = {each.series_id: each.first_run_id for each in past}
+    return [
+        _level_change(
+            connection,
+            rows[each.first_run_id],
+            each.first_run_id,
+            change_id=None,
+            state="found",
+            kind=each.point.kind,
+            before_seconds=each.point.before,
+            after_seconds=each.point.after,
+            ratio=each.point.ratio,
+            low=each.point.low,
+            high=each.point.high,
+            last_run_id=each.last_run_id,
+            extra_runs=0,
+            stands=last[each.series_id] == each.first_run_id,
+        )
+        for each in past
+        if each.first_run_id in rows
+    ]
+
+
+def _level_change(connection: Connection, row: Row[Any], first_run_id: int, **values: Any) -> LevelChange:
+    """Return a change of whose first run a row has _RUN_COLUMNS, the series' id and its hash."""
+    return LevelChange(
+        series=row.hash[:16],
+        model=row.model,
+        workload=row.workload,
+        precision=row.precision,
+        prompt_tokens=row.prompt_tokens,
+        new_tokens=row.new_tokens,
+        batch_size=row.batch_size,
+        device=row.device,
+        machine=row.machine,
+        changed_at=datetime.fromtimestamp(row.started_at, UTC),
+        first_run_id=first_run_id,
+        environment=environment_changes(connection, row.series_id, first_run_id),
+        **values,
+    )
 
 
 def environment_changes(connection: Connection, series_id: int, first_run_id: int) -> tuple[EnvironmentChange, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from bench.change_points import ChangePoint
 from db.engine import now
 from db.repeat import CONFIRMATION, DISTURBED
-from db.tables import change, job, run, series_key, unjudged
+from db.tables import CLEAN_SPEED_RUN, change, job, run, series_key, unjudged
 
 #: the figure that is judged: the median of a speed run, never a tail
 METRIC = "latency_seconds"
@@ -69,7 +69,7 @@ def runs_of_series(connection: Connection, series_id: int) -> list[SeriesRun]:
     query = (
         select(*columns, job.c.reason, job.c.repeat_of)
         .join(job, job.c.id == run.c.job_id)
-        .where(run.c.series_id == series_id, run.c.contaminated.is_(False))
+        .where(run.c.series_id == series_id, *CLEAN_SPEED_RUN)
         # By the id: a machine's clock may have gone back.
         .order_by(run.c.id.desc())
         .limit(NEWEST_RUNS)

@@ -12,7 +12,14 @@ _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add tables; nothing that exists changes, and what was measured earlier is judged by nobody unasked."""
+    """Add tables and an index; what was measured earlier is judged by nobody unasked."""
+    op.create_index(
+        "run_judged",
+        "run",
+        ["series_id", "id", "latency_seconds", "contaminated", "new_tokens"],
+        postgresql_where=sa.text("new_tokens IS NOT NULL AND contaminated IS false"),
+        sqlite_where=sa.text("new_tokens IS NOT NULL AND contaminated IS 0"),
+    )
     op.create_table(
         "unjudged",
         sa.Column("run_id", _Id, autoincrement=False, nullable=False),
@@ -79,3 +86,4 @@ def downgrade() -> None:
     op.drop_table("alert")
     op.drop_table("change")
     op.drop_table("unjudged")
+    op.drop_index("run_judged", "run")
