@@ -154,9 +154,9 @@ def _likeliest(logs: NDArray[np.float64]) -> _Split:
 def _local_noise(logs: NDArray[np.float64], residuals: NDArray[np.float64]) -> tuple[float, float]:
     """Return the correlation of neighbours, and the variance of a reading, rather too large than too small.
 
-    What remains of the likeliest change tells both where it is the only one. Where there are more, differences do: those
-    of neighbours have 2 (1 - rho) times the variance of a reading, those of readings two apart 1 + rho times as much as
-    these, whatever the levels are. They are less certain, so the smaller correlation counts.
+    What remains of the likeliest change tells both where it is the only one. Where there are more, differences do:
+    those of neighbours have 2 (1 - rho) times the variance of a reading, those of readings two apart 1 + rho times as
+    much as these, whatever the levels are. They are less certain, so the smaller correlation counts.
     """
     n = len(logs)
     of_residuals = float(residuals[1:] @ residuals[:-1]) / (float(residuals @ residuals) + n * LEAST_SPREAD**2)

@@ -52,7 +52,7 @@ def test_reruns_that_agree_confirm_it() -> None:
 
 def test_reruns_at_the_old_level_refute_it() -> None:
     readings = due([*QUIET, 1.1]) + again(1.001, 0.998)
-    assert judge(readings) == Verdict("refuted", 0, pytest.approx(judge(readings).log_evidence), None)
+    assert judge(readings)._replace(log_evidence=0.0) == Verdict("refuted", 0, 0.0, None)
     # The outlier is remembered as one: the next due reading is none of its business.
     assert judge([*readings, Reading(1.0)]).state == "quiet"
 
@@ -105,7 +105,7 @@ def test_more_is_asked_for_where_many_series_are_judged_together() -> None:
     ids=str,
 )
 def test_what_cannot_be_judged_is_quiet(values: list[float | None]) -> None:
-    assert judge(due(values)) == Verdict("quiet", 0, pytest.approx(judge(due(values)).log_evidence), None)
+    assert judge(due(values))._replace(log_evidence=0.0) == Verdict("quiet", 0, 0.0, None)
 
 
 def test_a_place_counts_readings_without_a_figure_too() -> None:

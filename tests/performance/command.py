@@ -18,6 +18,7 @@ from tests.performance.beating import heartbeat_rows
 from tests.performance.claiming import claim_rows
 from tests.performance.decoding import decode_rows
 from tests.performance.hearing import clip_rows
+from tests.performance.judging import regressions_rows
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
 from tests.performance.results import Result
@@ -37,6 +38,7 @@ ROWS: dict[str, Measure] = {
     "dry-run": dry_run_row,
     "dry-run-large": large_dry_run_row,
     "history": history_row,
+    "regressions": regressions_rows,
     "memory": memory_rows,
     "submit-sqlite": partial(submit_rows, kind="sqlite"),
     "submit-postgresql": partial(submit_rows, kind="postgresql"),

@@ -57,6 +57,9 @@ class Sizes:
     #: times that the witness watches, and for how long
     watches: int = 3
     watched_seconds: float = 30.0
+    #: series of speed runs in a long history, and runs of each
+    series: int = 10_000
+    points: int = 200
 
 
 QUICK = Sizes(
@@ -75,6 +78,8 @@ QUICK = Sizes(
     questions=4,
     watches=1,
     watched_seconds=2.0,
+    series=20,
+    points=30,
 )
 
 
