@@ -146,7 +146,8 @@ def serve_beat(state: State, *, file: Path | None = None) -> None:
     state.close()
     broker = broker_url(settings.home, settings.broker)
     check_broker(broker)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     run_beat(settings, broker)
 
 
@@ -164,6 +165,12 @@ def _workers_left(state: State) -> list[int]:
     machine = machine_id(state.settings)
     with state.database.read() as connection:
         return [w.pid for w in live_workers(connection) if w.machine_id == machine and psutil.pid_exists(w.pid)]
+
+
+def _end(*_: Any) -> None:
+    # Not KeyboardInterrupt: raised while Python runs code from a string, as imports of many libraries do, it makes the
+    # process end by SIGINT even where it was caught.
+    raise SystemExit(0)
 
 
 def _interrupt(*_: Any) -> None:

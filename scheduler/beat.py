@@ -91,7 +91,7 @@ def _log_judged(judged: Judged) -> None:
 
 
 def run_beat(settings: Settings, broker_url: str) -> None:
-    """Tick until the process is told to stop (SIGTERM or SIGINT)."""
+    """Tick until the process is told to stop: SystemExit or KeyboardInterrupt, raised by a signal's handler."""
     database, bell = Database(settings.database), Bell(broker_url)
     app = make_app(broker_url)
     beat_id = uuid.uuid4().hex
@@ -104,7 +104,7 @@ def run_beat(settings: Settings, broker_url: str) -> None:
     try:
         log.info("beat looks after %s every %g s", database.safe_url, settings.tick_seconds)
         service.start()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         pass  # Celery takes it as an end too, but not before its loop
     finally:
         log.info("beat ends")

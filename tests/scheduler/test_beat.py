@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from scheduler.beat import TickingScheduler
 from scheduler.broker import find_server_binary
 from scheduler.ring import Bell
 from scheduler.schedules import add_schedule
-from tests.commands import run_command, start_command
+from tests.commands import environment, run_command, start_command
 from tests.db.builders import add_jobs, add_worker, claimed_by, let_lease_run_out, states
 from tests.scheduler.test_submit import sweep
 from tests.services import PostgreSQLServer, RedisServer, stop_process
@@ -155,6 +156,20 @@ def test_beat_ends_soon_and_quietly(
         assert time.monotonic() - began < 5
         assert beat.said.endswith("INFO beat ends\n")
         assert len(beat.said.splitlines()) == 2
+
+
+def test_told_to_stop_while_code_from_a_string_runs_it_ends_as_ever() -> None:
+    code = """
+import os, signal
+from cli.services import _end
+signal.signal(signal.SIGTERM, _end)
+try:
+    exec("os.kill(os.getpid(), signal.SIGTERM); [None for _ in range(10_000)]")
+except SystemExit:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "ended\n")
 
 
 def test_beat_ends_soon_though_redis_is_frozen(

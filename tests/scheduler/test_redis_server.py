@@ -201,12 +201,22 @@ def test_two_homes_have_two_servers(tmp_path: Path) -> None:
         assert [stop_embedded(home) for home in homes] == [False, True]
 
 
+def listen(port: int) -> socket.socket | None:
+    """Listen on a port; None while it is some connection's local end."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return None
+
+
 def test_a_port_that_somebody_else_took_is_given_up_with_its_password(home: Path) -> None:
     url = ensure_embedded(home)
     before = running(home)
     push(url, home, "kept")
     kill(home)
-    with socket.create_server(("127.0.0.1", before.port)) as thief:
+    thief = wait_until(lambda: listen(before.port), "the port can be taken")
+    assert thief is not None
+    with thief:
         thief.settimeout(0)
         again = ensure_embedded(home)
         with pytest.raises(BlockingIOError):  # nobody came, so nobody showed a password
