@@ -52,6 +52,16 @@ Outcome = Finished | Failed | Crashed | Stopped
 Check = Callable[[Progress | None], str | None]
 
 
+def oom_kills(proc: Path = Path("/proc")) -> int:
+    """Return how often Linux has killed a process for want of memory since it started; 0 where nobody tells."""
+    with suppress(OSError, ValueError):
+        for line in (proc / "vmstat").read_text(encoding="ascii").splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
 class SessionProcess:
     """A child process that holds a loaded model and measures one job after the other."""
 
@@ -70,6 +80,7 @@ class SessionProcess:
         self._log = logs / "session.log"
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._sending: Thread | None = None
+        self._oom_kills = 0
         self._stopped = False
         logs.mkdir(parents=True, exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
@@ -118,6 +129,7 @@ class SessionProcess:
         The time limit counts from the moment the device is locked, for a gated order from that in which it may begin.
         """
         self._log_offset = self._log.stat().st_size if self._log.exists() else 0
+        self._oom_kills = oom_kills()
         # In a thread: a session that hangs, or still imports torch, reads nothing, and an order may fill the pipe.
         line = order.model_dump_json().encode() + b"\n"
         self._sending = Thread(target=self._send, args=(line,), name="session-order", daemon=True)
@@ -162,7 +174,7 @@ class SessionProcess:
         while True:
             event = self._next(max(0.0, next_look - time.monotonic()))
             if isinstance(event, _Ended):
-                return self._crashed()
+                return self._crashed(job.order)
             if isinstance(event, Finished | Failed):
                 if _answers(event, job.order):
                     return event
@@ -196,11 +208,15 @@ class SessionProcess:
                     break  # half a line: the process died while it wrote
         self._events.put(None)
 
-    def _crashed(self) -> Crashed:
+    def _crashed(self, order: Order) -> Crashed | Failed:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(2.0)
         self.stop(0.0)
-        return Crashed(self._process.returncode)
+        returncode = self._process.returncode
+        if returncode == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            message = "The system killed its process for want of memory"
+            return Failed(job_id=order.job_id, attempt=order.attempt, kind="memory", message=message)
+        return Crashed(returncode)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

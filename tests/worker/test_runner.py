@@ -73,6 +73,21 @@ def test_a_killed_session_is_no_reason_to_wait(it: Ground) -> None:
 
 
 @sqlite_only
+def test_a_session_that_the_system_killed_for_want_of_memory_is_not_tried_here_again(
+    it: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter((3, 4))
+    monkeypatch.setattr("worker.supervise.oom_kills", lambda: next(counts))
+    runner = it.runner()
+    [job_id] = it.queue("kill")
+    runner.run_one()
+    row = job_row(it.database, job_id)
+    assert (row.state, row.queue, row.memory_mib) == ("queued", "any.16", PROBE.memory_mib + 1)
+    assert row.error.startswith("The system killed its process for want of memory; Test CPU has 8192 MiB")
+    assert runner.run_one() == "nothing to run"
+
+
+@sqlite_only
 @pytest.mark.parametrize(("kind", "state"), [("model", "failed"), ("input", "failed"), ("error", "queued")])
 def test_what_can_not_be_had_is_not_tried_again(it: Ground, kind: str, state: str) -> None:
     runner = it.runner()

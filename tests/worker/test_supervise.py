@@ -17,7 +17,7 @@ from worker.facts import Probe
 from worker.gate import PHASE, Watch
 from worker.protocol import Failed, Finished, Order, Progress
 from worker.readings import NoReadings
-from worker.supervise import STDERR_TAIL_BYTES, Check, Crashed, Outcome, SessionProcess, Stopped
+from worker.supervise import STDERR_TAIL_BYTES, Check, Crashed, Outcome, SessionProcess, Stopped, oom_kills
 from worker.witness import Witness
 
 PROBE = Probe(
@@ -276,3 +276,11 @@ def test_stopping_twice_does_no_harm(start: Start) -> None:
     with ThreadPoolExecutor(1) as pool:
         late: Future[Outcome] = pool.submit(measure, session, "good")
         assert isinstance(late.result(timeout=20), Crashed)
+
+
+def test_what_linux_says_of_killing_for_memory_is_read(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path) == 0
+    (tmp_path / "vmstat").write_text("nr_free_pages 17\noom_kill 2\n")
+    assert oom_kills(tmp_path) == 2
+    (tmp_path / "vmstat").write_text("nr_free_pages 17\n")
+    assert oom_kills(tmp_path) == 0
