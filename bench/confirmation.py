@@ -41,13 +41,13 @@ class Settings:
     #: from here on a re-run is asked for
     suspect_at: float = 1.0
     #: the same where the newest reading stands alone: it may be an outlier
-    suspect_alone_at: float = 2.0
+    suspect_alone_at: float = 1.8
     #: below it a suspicion is refuted
     refute_below: float = 0.5
     #: from here on it is confirmed; more where many series are judged together
-    confirm_at: float = 7.0
+    confirm_at: float = 8.5
     #: re-runs after one due reading
-    most_reruns: int = 6
+    most_reruns: int = 8
     #: re-runs within the newest 32 readings
     most_reruns_in_reach: int = 12
     #: a smaller change is none, as a share

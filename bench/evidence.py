@@ -179,9 +179,10 @@ def _sizes(least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     import numpy as np
 
     up = np.arange(least, _FARTHEST + 0.01, _SIZE_STEP)
-    # Small changes are likelier than large ones.
-    weights = up**-0.5
-    log_weights = np.log(weights / weights.sum() / 2)
+    # Small changes are likelier than large ones, but these are no rarity.
+    small, any_size = up**-2.0, up**-0.5
+    weights = 0.7 * small / small.sum() + 0.3 * any_size / any_size.sum()
+    log_weights = np.log(weights / 2)
     return np.concatenate([up, -up]), np.concatenate([log_weights, log_weights])
 
 
