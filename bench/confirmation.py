@@ -43,11 +43,11 @@ class Settings:
     #: the same where the newest reading stands alone: it may be an outlier
     suspect_alone_at: float = 1.8
     #: below it a suspicion is refuted
-    refute_below: float = 0.5
+    refute_below: float = 0.7
     #: from here on it is confirmed; more where many series are judged together
     confirm_at: float = 8.5
     #: re-runs after one due reading
-    most_reruns: int = 8
+    most_reruns: int = 7
     #: re-runs within the newest 32 readings
     most_reruns_in_reach: int = 12
     #: a smaller change is none, as a share

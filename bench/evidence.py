@@ -180,8 +180,8 @@ def _sizes(least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     up = np.arange(least, _FARTHEST + 0.01, _SIZE_STEP)
     # Small changes are likelier than large ones, but these are no rarity.
-    small, any_size = up**-2.0, up**-0.5
-    weights = 0.7 * small / small.sum() + 0.3 * any_size / any_size.sum()
+    small = up**-2.0
+    weights = 0.75 * small / small.sum() + 0.25 / len(up)
     log_weights = np.log(weights / 2)
     return np.concatenate([up, -up]), np.concatenate([log_weights, log_weights])
 
