@@ -1,0 +1,1 @@
+"""Pictures of the history: data in, SVG out."""

@@ -1,0 +1,1 @@
+"""The report as a document: what it says, before anyone lays it out."""
