@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.chaos import faults
-from tests.chaos.session import Behaviour
+from tests.chaos.session import LET_GO, Behaviour
 from tests.chaos.site import DRAIN_SECONDS, LEASE_SECONDS, Site
 from tests.chaos.submitter import AXES
 from tests.chaos.worker import CANCEL_LATE, FULL_DISK, arm
@@ -177,34 +177,47 @@ def _poison(it: Site) -> None:
     assert all(it.row(each).state == "done" for each in it.accepted)
 
 
-def _database_away(it: Site) -> None:
-    _one_worker(it)
-    it.working()
-    with it.away():
-        wait_until(it.spooled, "a result waits in the spool", 30)
-        faults.pause(LEASE_SECONDS)
+def _one_held(it: Site) -> None:
+    """Have a job measure until it is let go, with others behind it: whatever is struck now is struck at its finish."""
+    it.keep(1)
+    it.submit(3, Behaviour.HELD)
+    wait_until(it.has_begun, "the job measures", DRAIN_SECONDS)
+
+
+def _let_go(it: Site) -> None:
+    (it.home / LET_GO).touch()
+    wait_until(it.spooled, "a result waits in the spool", 30)
+
+
+def _drained_without_computing_again(it: Site) -> None:
     it.drain()
     assert all(it.executed(job) == 1 for job in it.accepted), "computed again although it was spooled"
+
+
+def _database_away(it: Site) -> None:
+    _one_held(it)
+    with it.away():
+        _let_go(it)
+        faults.pause(LEASE_SECONDS)
+    _drained_without_computing_again(it)
 
 
 def _database_away_and_worker_killed(it: Site) -> None:
-    _one_worker(it)
-    worker = it.working()
+    _one_held(it)
+    worker = it.workers[0]
     with it.away():
-        wait_until(it.spooled, "a result waits in the spool", 30)
+        _let_go(it)
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
-    it.drain()
-    assert all(it.executed(job) == 1 for job in it.accepted), "computed again although it was spooled"
+    _drained_without_computing_again(it)
 
 
 def _read_only(it: Site) -> None:
-    _one_worker(it)
-    it.working()
+    _one_held(it)
     with it.read_only():
-        wait_until(lambda: "read-only transaction" in it.log and it.spooled(), "its result waits in the spool", 30)
-    it.drain()
-    assert all(it.executed(job) == 1 for job in it.accepted), "computed again although it was spooled"
+        _let_go(it)
+        wait_until(lambda: "read-only transaction" in it.log, "the database refused to be written", 30)
+    _drained_without_computing_again(it)
 
 
 def _full_disk(it: Site) -> None:

@@ -24,6 +24,8 @@ from worker.protocol import Failed, Finished, Locked, Order, Progress
 
 #: where the beginning and end of every execution is noted, in the home
 EXECUTIONS = "executions.jsonl"
+#: what lets jobs end that are held
+LET_GO = "let-go"
 
 _VERSION = "chaos"
 
@@ -39,6 +41,8 @@ class Behaviour(IntEnum):
     FROZEN = 131_003
     #: ends as the kernel ends who takes too much memory
     OUT_OF_MEMORY = 131_004
+    #: measures until the file `LET_GO` is in the home
+    HELD = 131_005
 
 
 def hold_seconds(job_id: int) -> float:
@@ -56,7 +60,7 @@ def note(home: Path, **facts: Any) -> None:
         os.close(descriptor)
 
 
-def _misbehave(how: int) -> None:
+def _misbehave(how: int, home: Path) -> None:
     if how == Behaviour.STUBBORN:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         threading.Event().wait()
@@ -67,6 +71,9 @@ def _misbehave(how: int) -> None:
         ctypes.PyDLL(None).sleep(3600)  # unlike CDLL it keeps the lock
     elif how == Behaviour.OUT_OF_MEMORY:
         os.kill(os.getpid(), signal.SIGKILL)
+    elif how == Behaviour.HELD:
+        while not (home / LET_GO).exists():
+            time.sleep(0.01)
 
 
 def _measure(order: Order, emit: Emit, home: Path, lock_dir: Path | None, position: int) -> None:
@@ -76,7 +83,7 @@ def _measure(order: Order, emit: Emit, home: Path, lock_dir: Path | None, positi
         emit(Progress(phase="measuring"))
         note(home, what="begin", job=order.job_id, attempt=order.attempt)
         began = time.time()
-        _misbehave(order.spec.prompt_tokens or 0)
+        _misbehave(order.spec.prompt_tokens or 0, home)
         time.sleep(hold_seconds(order.job_id))
         ended = time.time()
         note(home, what="end", job=order.job_id, attempt=order.attempt)

@@ -222,6 +222,10 @@ class Site:
         with self.database.read() as connection:
             return connection.execute(select(job_table).where(job_table.c.id == job_id)).one()
 
+    def has_begun(self) -> bool:
+        """Whether a job has begun to measure."""
+        return bool(executions(self.home))
+
     def executed(self, job_id: int) -> int:
         """Return how often a job was executed to its end."""
         return sum(each.job == job_id and each.end is not None for each in executions(self.home))
