@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from bench import statistics
 from bench.results import Answer, Breakdown, Figures, Metric, Sample
 from worker.adapters.text import Generated
 from worker.protocol import Progress
@@ -65,3 +66,12 @@ class Outcome(NamedTuple):
     libraries: Mapping[str, str] | None = None
     #: the figures of energy, from the first call that counts to the last; none where it is not known
     energy: Mapping[str, float | str] = {}
+
+
+def measuring(seconds: Sequence[float], *, done: int, total: int | None = None) -> Progress:
+    """Return how far a job has come, with the median of the seconds measured so far and its 95 % interval."""
+    low, high = statistics.median_interval(seconds) or (None, None)
+    middle = statistics.median(seconds)
+    return Progress(
+        phase="measuring", done=done, total=total, median_seconds=middle, low_seconds=low, high_seconds=high
+    )

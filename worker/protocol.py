@@ -82,7 +82,7 @@ class Progress(_Frozen):
     phase: str
     done: int = 0
     total: int | None = None
-    #: current median of the latency (speed) or of seconds per answer (quality), with its 95 % interval
+    #: current median of the latency (speed) or of the seconds per answer (quality), with its 95 % interval
     median_seconds: float | None = None
     low_seconds: float | None = None
     high_seconds: float | None = None

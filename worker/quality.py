@@ -15,7 +15,7 @@ from bench.workloads import Item
 from worker.adapters.text import Generated
 from worker.device import Device
 from worker.energy import Meter
-from worker.measure import Clock, Media, Outcome, QualityAdapter, Report
+from worker.measure import Clock, Media, Outcome, QualityAdapter, Report, measuring
 from worker.protocol import Order, Progress, Prompt
 from worker.sampling import Decoding, generation_seed
 
@@ -63,6 +63,8 @@ def measure_quality(
     meter = meter or Meter()
     answers: dict[int, Answer] = {}
     samples: list[Sample] = []
+    #: seconds per answer, batch by batch
+    pace: list[float] = []
     began_joules = ended_joules = meter.read()
     for batch in batches:
         generated, seconds = asker.ask(batch, decoding)
@@ -70,7 +72,8 @@ def measure_quality(
         samples.append(_call_sample(len(samples), generated, seconds))
         for question, one in zip(batch, generated, strict=True):
             answers[question.place] = _unjudged(question.prompt.item, question.sample, one)
-        report(_progress(samples, len(answers), len(questions)))
+        pace.append(seconds / len(batch))
+        report(measuring(pace, done=len(answers), total=len(questions)))
     return Outcome(
         Figures(iterations=1, first_call_seconds=first_call),
         tuple(samples),
@@ -162,8 +165,3 @@ def _call_sample(iteration: int, generated: Sequence[Generated], seconds: float)
         latency_seconds=seconds,
         decode_tokens_per_second=tokens / seconds if seconds > 0 else None,
     )
-
-
-def _progress(samples: Sequence[Sample], done: int, total: int) -> Progress:
-    seconds = sum(sample.latency_seconds for sample in samples)
-    return Progress(phase="measuring", done=done, total=total, median_seconds=seconds / done)

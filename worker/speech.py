@@ -5,7 +5,7 @@ and decoding. Reading a file and bringing it to 16 kHz is no part of it.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from math import fsum
 from pathlib import Path
@@ -19,7 +19,7 @@ from worker.adapters.speech import Transcript, language_code
 from worker.audio import SAMPLE_RATE, Samples, decode
 from worker.device import Device
 from worker.energy import Meter
-from worker.measure import Clock, Media, Outcome, Report
+from worker.measure import Clock, Media, Outcome, Report, measuring
 from worker.protocol import Order, Progress
 from worker.sampling import generation_seed
 
@@ -95,7 +95,7 @@ def measure_speech(
             ended_joules = meter.read()
             samples.append(_sample(len(samples), clip, heard, seconds))
             answers.append(_unjudged(clip, sample, heard))
-            report(_progress(samples, total))
+            report(measuring([each.latency_seconds for each in samples], done=len(samples), total=total))
     audio_seconds = fsum(clip.seconds for clip in clips) * order.spec.samples
     processing = fsum(sample.latency_seconds for sample in samples)
     return Outcome(
@@ -206,8 +206,3 @@ def _sample(iteration: int, clip: _Clip, heard: Transcript, seconds: float) -> S
         latency_seconds=seconds,
         decode_tokens_per_second=heard.new_tokens / seconds if seconds > 0 else None,
     )
-
-
-def _progress(samples: Sequence[Sample], total: int) -> Progress:
-    seconds = fsum(sample.latency_seconds for sample in samples)
-    return Progress(phase="measuring", done=len(samples), total=total, median_seconds=seconds / len(samples))

@@ -19,7 +19,7 @@ from bench.spec import JobSpec, StopRule
 from bench.speed_figures import speed_figures, tokens_generated
 from worker.device import Device
 from worker.energy import Meter
-from worker.measure import Clock, Outcome, Report, SpeedAdapter
+from worker.measure import Clock, Outcome, Report, SpeedAdapter, measuring
 from worker.protocol import Progress
 from worker.warmup import Began, Counted
 
@@ -75,7 +75,7 @@ def _iterate(shape: "_Shape", counted: Counted, stop: StopRule, meter: Meter, re
         sample = shape.iterate()
         ended = meter.read()
         counted.add(began, sample)
-        report(_speed_progress(counted.latencies))
+        report(measuring(counted.latencies, done=len(counted.latencies)))
     return ended
 
 
@@ -160,17 +160,6 @@ class _Shape(NamedTuple):
             prefill_tokens_per_second=length * rows / ttft if ttft > 0 else None,
             inter_token_seconds=ticks.gaps(),
         )
-
-
-def _speed_progress(latencies: Sequence[float]) -> Progress:
-    low, high = statistics.median_interval(latencies) or (None, None)
-    return Progress(
-        phase="measuring",
-        done=len(latencies),
-        median_seconds=statistics.median(latencies),
-        low_seconds=low,
-        high_seconds=high,
-    )
 
 
 def _utilization(speed: float | None, batch_size: int, bytes_per_step: int, device: Device) -> float | None:

@@ -12,7 +12,7 @@ from bench.workloads import Item
 from tests.worker.fakes import FakeAdapter, FakeClock, FakeCounter, FakeDevice
 from worker.energy import Meter
 from worker.judging import judged
-from worker.measure import Outcome
+from worker.measure import Outcome, measuring
 from worker.protocol import Order, Progress, Prompt
 from worker.quality import measure_quality
 from worker.reader import Passage
@@ -166,6 +166,15 @@ def test_progress_counts_answers() -> None:
         ("measuring", 4, 4),
     ]
     assert told[1].median_seconds == pytest.approx(1.0)
+
+
+def test_progress_has_the_median_of_the_seconds_per_answer_and_its_interval() -> None:
+    told = measuring([0.5, 9.0, 0.4], done=6, total=12)
+    assert (told.phase, told.done, told.total, told.median_seconds) == ("measuring", 6, 12, 0.5)
+    assert (told.low_seconds, told.high_seconds) == (None, None)
+    told = measuring([0.3, 0.1, 0.2, 0.6, 0.5, 0.4], done=6)
+    assert told.median_seconds == pytest.approx(0.35)
+    assert (told.low_seconds, told.high_seconds) == (0.1, 0.6)
 
 
 def test_spans_are_synchronised_and_fallbacks_passed_on() -> None:
