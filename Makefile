@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCHBEAT := $(BIN)/benchbeat
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help demo test check bench chaos trust format clean
+.PHONY: help demo test check bench chaos trust docs format clean
 
 help:
 	@echo "make demo    ask a real model real questions through the queue (about 3 minutes after installing)"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   what benchbeat costs, measured beside the bare thing"
 	@echo "make chaos   strike it with faults and count what is lost or doubled (about 15 minutes)"
 	@echo "make trust   watch simulated series for false alarms, changes found, delay and extra runs"
+	@echo "make docs    build the documentation into site/, strictly; open site/index.html"
 	@echo "make format  put the code into shape"
 	@echo "make clean   remove .venv and caches (your history is elsewhere and stays)"
 
@@ -58,9 +59,12 @@ chaos: $(VENV)/.installed-dev
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust
 
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
