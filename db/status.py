@@ -82,10 +82,13 @@ class JobStatus:
     repeat_of: int | None = None
     reason: str | None = None
     warm: bool | None = None
+    #: seconds since the epoch
+    started_at: float | None = None
+    finished_at: float | None = None
 
     @classmethod
     def from_row(cls, row: Any) -> "JobStatus":
-        """Read a row of `_jobs`."""
+        """Read a row of `select_jobs`."""
         values = dict(row._mapping)
         values["what"] = _what(values.pop("spec"))
         values["progress"] = json.loads(values["progress"]) if values["progress"] else None
@@ -100,6 +103,8 @@ class Waiting:
     jobs: int
     #: why, and what to do
     reason: str
+    #: where they are told batch by batch
+    batch_id: int | None = None
 
 
 def _what(spec: str) -> str:
@@ -131,13 +136,13 @@ def recent_batches(connection: Connection, limit: int) -> list[BatchStatus]:
 
 def jobs_of_batch(connection: Connection, batch_id: int, states: Iterable[str] = STATES) -> list[JobStatus]:
     """Return a batch's jobs in their order."""
-    query = _jobs().where(job_table.c.batch_id == batch_id, job_table.c.state.in_(list(states)))
+    query = select_jobs().where(job_table.c.batch_id == batch_id, job_table.c.state.in_(list(states)))
     return [JobStatus.from_row(row) for row in connection.execute(query.order_by(job_table.c.id))]
 
 
 def job_status(connection: Connection, job_id: int) -> JobStatus:
     """Return one job. Raises InputError where there is none of this id."""
-    row = connection.execute(_jobs().where(job_table.c.id == job_id)).first()
+    row = connection.execute(select_jobs().where(job_table.c.id == job_id)).first()
     if row is None:
         raise InputError(f"there is no job {job_id}")
     return JobStatus.from_row(row)
@@ -145,7 +150,7 @@ def job_status(connection: Connection, job_id: int) -> JobStatus:
 
 def running_jobs(connection: Connection) -> list[JobStatus]:
     """Return the jobs that run."""
-    query = _jobs().where(in_state("running")).order_by(job_table.c.id)
+    query = select_jobs().where(in_state("running")).order_by(job_table.c.id)
     return [JobStatus.from_row(row) for row in connection.execute(query)]
 
 
@@ -205,6 +210,17 @@ def waiting_in_vain(
     connection: Connection, workers: list[WorkerRow], batch_id: int | None = None, *, job_id: int | None = None
 ) -> list[Waiting]:
     """Return the queued jobs (of a batch, or the one job) that no live worker can take, with the reason in words."""
+    # A worker may work for one batch only, so each batch is looked at, and equal reasons are told once.
+    waiting: Counter[tuple[str, str]] = Counter()
+    for each in waiting_by_batch(connection, workers, batch_id, job_id=job_id):
+        waiting[each.queue, each.reason] += each.jobs
+    return [Waiting(queue, jobs, reason) for (queue, reason), jobs in waiting.items()]
+
+
+def waiting_by_batch(
+    connection: Connection, workers: list[WorkerRow], batch_id: int | None = None, *, job_id: int | None = None
+) -> list[Waiting]:
+    """Return the same with equal reasons told once a batch."""
     conditions: list[ColumnElement[bool]] = [in_state("queued")]
     if batch_id is not None:
         conditions.append(job_table.c.batch_id == batch_id)
@@ -217,13 +233,12 @@ def waiting_in_vain(
         .group_by(*columns)
         .order_by(job_table.c.queue, job_table.c.memory_mib, job_table.c.batch_id, job_table.c.model)
     ).all()
-    # A worker may work for one batch only, so each batch is looked at, and equal reasons are told once.
-    waiting: Counter[tuple[str, str]] = Counter()
+    waiting: Counter[tuple[int, str, str]] = Counter()
     for group in groups:
         reason = _why(connection, group, workers)
         if reason is not None:
-            waiting[group.queue, reason] += group.jobs
-    return [Waiting(queue, jobs, reason) for (queue, reason), jobs in waiting.items()]
+            waiting[group.batch_id, group.queue, reason] += group.jobs
+    return [Waiting(queue, jobs, reason, batch_id) for (batch_id, queue, reason), jobs in waiting.items()]
 
 
 #: jobs that agree in these wait for the same reason
@@ -301,10 +316,11 @@ def _batches(connection: Connection, query: Select[Any]) -> list[BatchStatus]:
     return [replace(each, disturbed=disturbed.get(each.id, 0)) for each in found]
 
 
-def _jobs() -> Select[Any]:
+def select_jobs() -> Select[Any]:
+    """Return the query whose rows `JobStatus.from_row` reads."""
     names = (
         *("id", "batch_id", "state", "spec", "queue", "memory_mib", "attempt", "worker_id", "progress", "error"),
-        *("repeat_of", "reason"),
+        *("repeat_of", "reason", "started_at", "finished_at"),
     )
     joined = job_table.outerjoin(run_table, run_table.c.job_id == job_table.c.id)
     figures = (
