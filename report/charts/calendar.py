@@ -1,0 +1,98 @@
+"""Nightly sweeps: a square a day, weeks as columns, the failed part of a day cut off its top."""
+
+from datetime import date, timedelta
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from report.charts.canvas import FAINT, INK, PAPER, QUIET, SERIES, SMALL, WORSE, Sheet, nothing
+from report.charts.data import Calendar, CalendarDay
+
+_WIDE_WEEKS, _NARROW_WEEKS = 53, 27
+#: older days stand in the table only
+_MOST_WEEKS = 3 * 53
+_DAYS = ("Mon", "", "Wed", "", "Fri", "", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MARGIN = 30
+
+
+def draw_calendar(data: Calendar, width: int) -> str:
+    """Draw rows of weeks, as many beneath each other as the width asks for."""
+    if not data.days:
+        return nothing(width, "No sweep ran here.")
+    days = {day.day: day for day in data.days}
+    last = max(days)
+    first = max(min(days), last - timedelta(weeks=_MOST_WEEKS))
+    monday = first - timedelta(days=first.weekday())
+    weeks = (last - monday).days // 7 + 1
+    a_block = _WIDE_WEEKS if width > 400 else _NARROW_WEEKS
+    blocks = -(-weeks // a_block)
+    square = (width - _MARGIN) / min(max(weeks, 20), a_block)
+    square = min(square, 18.0)
+    tall = square * 7 + 26
+    sheet = Sheet(width, tall * blocks + 34)
+    for block in range(blocks):
+        start = monday + timedelta(weeks=a_block * block)
+        count = min(a_block, weeks - a_block * block)
+        _draw_block(sheet, days, (first, last), start, count, square, tall * block + 18)
+    _legend(sheet)
+    return sheet.svg()
+
+
+def _draw_block(
+    sheet: Sheet,
+    days: dict[date, CalendarDay],
+    span: tuple[date, date],
+    start: date,
+    weeks: int,
+    square: float,
+    top: float,
+) -> None:
+    axes = sheet.axes(_MARGIN, top, sheet.width - _MARGIN - square * weeks, sheet.height - top - square * 7)
+    axes.set(xlim=(0, weeks), ylim=(7, 0), xticks=[], yticks=[])
+    for row, name in enumerate(_DAYS):
+        sheet.text(0, top + square * (row + 0.5), name, fontsize=SMALL - 1, color=QUIET)
+    for week in range(weeks):
+        monday = start + timedelta(weeks=week)
+        new = next((d for d in (monday + timedelta(days=n) for n in range(7)) if d.day == 1), None)
+        if new is not None and week + 1 < weeks:
+            text = _MONTHS[new.month - 1] + (f" {new.year}" if new.month == 1 else "")
+            sheet.text(_MARGIN + square * week, top - 8, text, fontsize=SMALL, color=QUIET)
+        for row in range(7):
+            day = monday + timedelta(days=row)
+            if span[0] <= day <= span[1]:
+                _draw_day(axes, week, row, days.get(day))
+
+
+def _draw_day(axes: Axes, x: float, y: float, day: CalendarDay | None) -> None:
+    x, y, side = x + 0.08, y + 0.08, 0.84
+    total = day.done + day.failed if day else 0
+    if day is None or total == 0:
+        axes.add_patch(Rectangle((x, y), side, side, facecolor="none", edgecolor=FAINT, linewidth=0.7))
+        return
+    # A single failure among hundreds is still seen.
+    failed = max(day.failed / total, 0.3) if day.failed else 0.0
+    axes.add_patch(
+        Rectangle((x, y + side * failed), side, side * (1 - failed), facecolor=SERIES[0], alpha=0.55, linewidth=0)
+    )
+    if failed:
+        axes.add_patch(Rectangle((x, y), side, side * failed, facecolor=WORSE, linewidth=0))
+    if day.contaminated:
+        axes.plot(x + side / 2, y + side * 0.68, "o", markersize=3, mfc=PAPER, mec=INK, mew=0.8)
+
+
+def _legend(sheet: Sheet) -> None:
+    axes = sheet.axes(0, sheet.height - 16, 0, 2)
+    axes.set(xlim=(0, sheet.width / 14), ylim=(1, 0), xticks=[], yticks=[])
+    day = date(2000, 1, 1)
+    entries = (
+        (CalendarDay(day, 1, 0), "all done"),
+        (CalendarDay(day, 1, 1), "some failed"),
+        (CalendarDay(day, 1, 0, 1), "some disturbed"),
+        (None, "no sweep"),
+    )
+    x = 0.0
+    for example, text in entries:
+        _draw_day(axes, x / 14, 0, example)
+        sheet.text(x + 18, sheet.height - 9, text, fontsize=SMALL, color=QUIET)
+        x += 26 + 6.0 * len(text)
