@@ -1,0 +1,80 @@
+"""Tables on a page: one unit a column, decimals beneath each other."""
+
+from dataclasses import dataclass
+
+from report.charts.quantities import Scale
+from report.document.parts import Cell, Figure, Table
+from report.page.figures import Figures, FigureView, column_scale
+
+
+@dataclass(frozen=True)
+class ColumnView:
+    """The head of a column."""
+
+    name: str
+    #: stands beneath the name; empty where the cells have it, or the name
+    unit: str
+    is_numeric: bool
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell: a text, or a figure, or nothing where nothing was measured."""
+
+    text: str | None = None
+    figure: FigureView | None = None
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as it is laid out."""
+
+    id: str
+    caption: str
+    columns: tuple[ColumnView, ...]
+    rows: tuple[tuple[CellView, ...], ...]
+    #: what its intervals are
+    intervals: tuple[str, ...]
+    has_n: bool
+    #: address and name
+    sources: tuple[tuple[str, str], ...]
+
+
+def view_table(table: Table, id: str, figures: Figures) -> TableView:
+    """Return a table's layout, its figures added to those of the page."""
+    cells = [[row[index] for row in table.rows] for index in range(len(table.columns))]
+    inside = [[cell for cell in column if isinstance(cell, Figure)] for column in cells]
+    scales = [column_scale(column) for column in inside]
+    columns = tuple(
+        ColumnView(name, _unit(name, scale), bool(column) and not any(isinstance(cell, str) for cell in all_cells))
+        for name, scale, column, all_cells in zip(table.columns, scales, inside, cells, strict=True)
+    )
+    all_figures = [figure for column in inside for figure in column]
+    return TableView(
+        id,
+        table.caption,
+        columns,
+        tuple(
+            tuple(_cell(cell, scale, figures) for cell, scale in zip(row, scales, strict=True)) for row in table.rows
+        ),
+        tuple(dict.fromkeys(f.interval for f in all_figures if f.interval)),
+        any(figure.n is not None for figure in all_figures),
+        tuple(figures.links(table.sources)),
+    )
+
+
+def _unit(name: str, scale: tuple[Scale, int] | None) -> str:
+    if scale is None or not scale[0].unit:
+        return ""
+    unit = scale[0].unit
+    return "" if unit.casefold() in name.casefold().replace("(", " ").replace(")", " ").split() else unit
+
+
+def _cell(cell: Cell, scale: tuple[Scale, int] | None, figures: Figures) -> CellView:
+    match cell:
+        case None:
+            return CellView()
+        case str():
+            return CellView(text=cell)
+        case Figure():
+            return CellView(figure=figures.add(cell, *scale) if scale else figures.add(cell))
