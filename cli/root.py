@@ -24,6 +24,7 @@ COMMANDS = {
     "service": ("cli.service", "service", "Let launchd or systemd run a worker or beat."),
     "schedule": ("cli.schedules", "schedule", "Run sweeps by the clock."),
     "status": ("cli.jobs", "status", "Show batches, jobs, workers and queues."),
+    "watch": ("cli.watch", "watch", "Show what goes on, live."),
     "cancel": ("cli.jobs", "cancel", "Cancel jobs or a batch."),
     "retry": ("cli.jobs", "retry", "Measure failed or cancelled jobs once more."),
     "rerun": ("cli.jobs", "rerun", "Measure jobs or a batch once more, in a new batch."),

@@ -38,7 +38,7 @@ class Snapshot:
 
 def outcome_line(job: JobStatus) -> str:
     """Return a line about a job that has ended."""
-    said = ", ".join(_figures(job)) if job.state == "done" else (job.error or "")
+    said = figures_line(job) if job.state == "done" else (job.error or "")
     disturbed = f"; disturbed: {job.contamination}" if job.contamination else ""
     return f"job {job.id} {job.state}: {job.what}" + (f": {said}" if said else "") + disturbed
 
@@ -62,6 +62,11 @@ def disturbance_lines(jobs: Sequence[JobStatus]) -> list[str]:
         batch = disturbed[0].batch_id
         lines.append(f"All of them: benchbeat history --batch {batch} --where contaminated=true")
     return lines
+
+
+def figures_line(job: JobStatus) -> str:
+    """Return what matters most of a run."""
+    return ", ".join(_figures(job))
 
 
 def _figures(job: JobStatus) -> Iterator[str]:

@@ -1,12 +1,18 @@
 """What goes on, printed: batches, jobs, workers, queues."""
 
+import io
 import re
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from db.engine import Database
+from db.live import Live, look
 from db.schedules import Schedule, all_schedules, last_firings, live_beats
 from db.status import (
     STATES,
@@ -19,36 +25,40 @@ from db.status import (
     job_status,
     jobs_of_batch,
     life_of,
-    recent_batches,
-    running_jobs,
     waiting_in_vain,
 )
 from db.workers import WorkerRow, live_workers
-from report.printing import print_fitting, print_rows, print_text
+from report.cells import one_line
+from report.durations import brief
+from report.formats import write_rows
+from report.printing import print_fitting, print_rows, print_text, terminal_width
 from report.progress import disturbance_lines, progress_line, waiting_line
 from report.schedules import NO_BEAT, schedule_details, schedule_lines
 
-_BATCHES = 10
+#: failed jobs that are shown
+_FAILURES = 5
 _UUID = re.compile(r"^([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=-)")
 
 
 def print_overview(database: Database, output: str) -> None:
     """Print the recent batches, the running jobs, the live workers, and what waits in vain."""
     with database.read() as connection:
-        batches = recent_batches(connection, _BATCHES)
-        running = running_jobs(connection)
-        workers = live_workers(connection)
-        waiting = waiting_in_vain(connection, workers)
+        live = look(connection)
         schedules, last, beats = all_schedules(connection), last_firings(connection), live_beats(connection)
+    batches = sorted(live.batches, key=lambda batch: -batch.id)
+    running, workers = live.running, live.workers
     if output != "table":
-        _print_overview_rows(batches, running, workers, waiting, schedules, output)
+        _print_overview_rows(live, batches, schedules, output)
         return
     click.secho("Batches", bold=True)
     if batches:
         shown = (*STATES, "disturbed")
         states = [state for state in shown if state == "done" or any(getattr(batch, state) for batch in batches)]
-        rows = [_batch_row(batch, states) for batch in batches]
-        print_fitting(["batch", "name", "created", "jobs", *states], rows, output, expendable=["created"])
+        rows = [[*_batch_row(batch, states), _left(batch, live)] for batch in batches]
+        columns = ["batch", "name", "created", "jobs", *states, "left"]
+        if not live.left:
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        print_fitting(columns, rows, output, expendable=["created"])
     else:
         click.echo("none yet; begin with `benchbeat run --model smollm2-135m --workload facts --items 12`")
     if running:
@@ -61,16 +71,44 @@ def print_overview(database: Database, output: str) -> None:
         print_fitting(columns, [_worker_row(worker) for worker in workers], output, expendable=["memory"])
     else:
         click.echo("none is running")
-    if waiting:
-        click.secho("\nWaiting in vain", bold=True)
-        for each in waiting:
-            print_text(waiting_line(each))
+    _print_queues(live)
+    _print_failures(live)
     if schedules:
         click.secho("\nSchedules", bold=True)
         for line in schedule_lines(schedules, last):
             print_text(line)
         if not beats:
             print_text(NO_BEAT)
+
+
+def _print_queues(live: Live) -> None:
+    if live.queues:
+        click.secho("\nQueues", bold=True)
+        for queue in live.queues:
+            print_text(f"{queue.name}: {queue.jobs:,} waiting")
+    told: Counter[tuple[str, str]] = Counter()
+    for queue in live.queues:
+        for each in queue.in_vain:
+            told[each.queue, each.reason] += each.jobs
+    if told:
+        click.secho("\nWaiting in vain", bold=True)
+        for (name, reason), jobs in told.items():
+            print_text(waiting_line(Waiting(name, jobs, reason)))
+
+
+def _print_failures(live: Live) -> None:
+    if not live.failures:
+        return
+    click.secho("\nFailures", bold=True)
+    for job in live.failures[:_FAILURES]:
+        print_text(f"job {job.id} (batch {job.batch_id}): {job.what}: {job.error or 'no reason was given'}")
+    hidden = sum(batch.failed for batch in live.batches) - _FAILURES
+    more = f"; {hidden:,} more are not shown here" if hidden > 0 else ""
+    print_text(f"`benchbeat status {live.failures[0].id}` shows its attempts and what it wrote last{more}")
+
+
+def _left(batch: BatchStatus, live: Live) -> str | None:
+    return f"~{brief(live.left[batch.id])}" if batch.id in live.left else None
 
 
 def print_batch(database: Database, batch_id: int, output: str) -> None:
@@ -102,38 +140,70 @@ def print_job(database: Database, job_id: int, output: str) -> None:
         rows = [[_time(each.at), each.what, each.attempt, each.worker_id, each.note] for each in life]
         print_rows(["at", "event", "attempt", "worker", "note"], rows, output)
         return
-    print_text(f"job {job.id} (batch {job.batch_id}): {job.what}")
+    for line, _ in job_lines(job, life, attempts, waiting, width=terminal_width() if sys.stdout.isatty() else None):
+        click.echo(line)
+
+
+def job_lines(
+    job: JobStatus, life: Sequence[Event], attempts: Sequence[Any], waiting: Sequence[Waiting], width: int | None = None
+) -> Iterator[tuple[str, Literal["strong", "plain", "faint", "bad", "warning"]]]:
+    """Yield what is to be said of a job, harmless, line by line, and what each line is.
+
+    `width` in characters folds sentences and the table.
+    """
+    for sentence in _fold(f"job {job.id} (batch {job.batch_id}): {job.what}", width):
+        yield sentence, "strong"
     note = _note(job)
-    print_text(f"{job.state}: {note}" if note else job.state)
+    for sentence in _fold(f"{job.state}: {note}" if note else job.state, width):
+        yield sentence, "bad" if job.state == "failed" else "plain"
     for each in waiting:
-        print_text(f"waits: {each.reason}")
-    click.echo()
+        for sentence in _fold(f"waits: {each.reason}", width):
+            yield sentence, "warning"
+    yield "", "plain"
     columns = ["at", "event", "attempt", "worker", "note"]
     rows = [_event_row(each) for each in life]
     used = [place for place in range(len(columns)) if any(row[place] is not None for row in rows)]
-    print_rows([columns[place] for place in used], [[row[place] for place in used] for row in rows], output)
-    for a in attempts:
-        if a.stderr:
-            click.echo(f"\nlast output of attempt {a.attempt}:\n{a.stderr.rstrip()}")
+    table = io.StringIO()
+    write_rows(
+        [columns[place] for place in used],
+        [[row[place] for place in used] for row in rows],
+        format="table",
+        stream=table,
+        width=width,
+    )
+    for line in table.getvalue().splitlines():
+        yield line, "plain"
+    for attempt in attempts:
+        if attempt.stderr:
+            yield "", "plain"
+            yield f"last output of attempt {attempt.attempt}:", "strong"
+            for line in attempt.stderr.rstrip().split("\n"):
+                # A session writes what its libraries, and others' weights and tasks, make it write.
+                yield one_line(line.rstrip("\r")), "faint"
 
 
-def _print_overview_rows(
-    batches: list[BatchStatus],
-    running: list[JobStatus],
-    workers: list[WorkerRow],
-    waiting: list[Waiting],
-    schedules: list[Schedule],
-    output: str,
-) -> None:
+def _fold(text: str, width: int | None) -> list[str]:
+    text = one_line(text)
+    return [text] if width is None else textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+
+
+def _print_overview_rows(live: Live, batches: list[BatchStatus], schedules: list[Schedule], output: str) -> None:
     """Machine formats get one flat table: kind, id, what it says."""
-    rows: list[list[Any]] = [
-        ["batch", b.id, b.name, {name: getattr(b, name) for name in ("jobs", *STATES, "disturbed")}] for b in batches
+    rows: list[list[Any]] = [["batch", b.id, b.name, _batch_details(b, live)] for b in batches]
+    rows += [["job", j.id, j.what, {"batch": j.batch_id, "progress": j.progress}] for j in live.running]
+    rows += [["worker", w.id, w.device_name, _worker_details(w)] for w in live.workers]
+    rows += [["queue", q.name, f"{q.jobs} waiting", {"jobs": q.jobs}] for q in live.queues]
+    rows += [
+        ["waiting", w.queue, w.reason, {"jobs": w.jobs, "batch": w.batch_id}] for q in live.queues for w in q.in_vain
     ]
-    rows += [["job", j.id, j.what, {"batch": j.batch_id, "progress": j.progress}] for j in running]
-    rows += [["worker", w.id, w.device_name, _worker_details(w)] for w in workers]
-    rows += [["waiting", w.queue, w.reason, {"jobs": w.jobs}] for w in waiting]
+    rows += [["failure", j.id, j.error, {"batch": j.batch_id, "job": j.what}] for j in live.failures]
     rows += [["schedule", s.name, s.timing.in_words(), schedule_details(s)] for s in schedules]
     print_rows(["kind", "id", "what", "details"], rows, output)
+
+
+def _batch_details(batch: BatchStatus, live: Live) -> dict[str, Any]:
+    counts = {name: getattr(batch, name) for name in ("jobs", *STATES, "disturbed")}
+    return counts | {"left_seconds": live.left.get(batch.id)}
 
 
 def _batch_row(batch: BatchStatus, states: list[str]) -> list[Any]:
@@ -145,7 +215,7 @@ def _worker_row(worker: WorkerRow) -> list[Any]:
     if worker.batch_id is not None:
         does += f" (batch {worker.batch_id} only)"
     memory, seen = f"{worker.memory_mib / 1024:.1f} GiB", f"{max(0, worker.silent_seconds):.0f} s ago"
-    return [_short(worker.id), f"{worker.device} ({worker.device_name})", memory, does, seen]
+    return [short(worker.id), f"{worker.device} ({worker.device_name})", memory, does, seen]
 
 
 def _worker_details(worker: WorkerRow) -> dict[str, Any]:
@@ -154,11 +224,11 @@ def _worker_details(worker: WorkerRow) -> dict[str, Any]:
 
 
 def _event_row(event: Event) -> list[Any]:
-    worker = _short(event.worker_id) if event.worker_id and event.what == "claimed" else None
+    worker = short(event.worker_id) if event.worker_id and event.what == "claimed" else None
     return [_time(event.at), event.what, event.attempt, worker, event.note]
 
 
-def _short(worker_id: str) -> str:
+def short(worker_id: str) -> str:
     """Return a worker's id for people: of a machine's UUID the first part will do."""
     return _UUID.sub(r"\1", worker_id)
 

@@ -1,0 +1,1 @@
+"""`benchbeat watch`: what goes on, as a live screen."""
