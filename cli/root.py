@@ -31,6 +31,8 @@ COMMANDS = {
     "history": ("cli.history", "history", "Show what was measured, and what strategies gain."),
     "compare": ("cli.compare", "compare", "Compare runs by a column, or two batches."),
     "regressions": ("cli.regressions", "regressions", "Show what became slower or faster."),
+    "web": ("cli.web", "web", "Serve pages to browse the history."),
+    "report": ("cli.report", "report", "Write what the history shows as a report."),
     "sql": ("cli.ask", "sql", "Ask the history in SQL, read-only."),
     "export": ("cli.export", "export", "Write what was measured to a file."),
     "import": ("cli.imports", "import_", "Take over results of llama-bench and lm-eval."),

@@ -99,18 +99,24 @@ JOIN series_key k ON k.id = r.series_id
 JOIN environment e ON e.id = r.environment_id
 """
 
-_LATEST = (
-    _HISTORY
-    + """
-WHERE r.id = (SELECT l.id FROM run l WHERE l.series_id = r.series_id AND NOT l.contaminated
+# One probe a series, not one a run.
+_LATEST = _HISTORY.replace(
+    """FROM run r
+JOIN batch b ON b.id = r.batch_id
+JOIN series_key k ON k.id = r.series_id
+""",
+    """FROM series_key k
+JOIN run r ON r.id = (SELECT l.id FROM run l WHERE l.series_id = k.id AND NOT l.contaminated
     ORDER BY l.started_at DESC, l.id DESC LIMIT 1)
-"""
+JOIN batch b ON b.id = r.batch_id
+""",
 )
 
 _SERIES = """
 SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
     l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
-    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
+    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition,
+    g.last_id AS last_run_id
 FROM (SELECT series_id, count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS contaminated_runs,
         min(started_at) AS first_at, max(started_at) AS last_at, max(id) AS last_id
     FROM run GROUP BY series_id) g

@@ -1,0 +1,183 @@
+"""`report`: the findings of the history, as one document."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.completion import names_of
+from cli.context import State
+from cli.options import ID
+from cli.patience import patience
+
+if TYPE_CHECKING:
+    from db.report_scope import Scope
+    from report.document.parts import Document
+
+_LIST = "V[,V]"
+_STDOUT = "-"
+
+
+@click.command(short_help="Write what the history shows as a report.")
+@click.option("--html", metavar="FILE", help="One self-contained page.")
+@click.option("--markdown", metavar="FILE", help="Markdown; to standard output where no file is asked for.")
+@click.option("--json", "json_file", metavar="FILE", help="The same for programs.")
+@click.option("--since", metavar="TIME", help="Runs begun since 7d, yesterday, monday, 2026-05-01.")
+@click.option("--until", metavar="TIME", help="Runs begun until then, that day included.")
+@click.option("--batch", type=ID, multiple=True, help="Runs of a batch.")
+@click.option("--machine", multiple=True, metavar=_LIST, help="Runs of these machines.")
+@click.option(
+    "--model", "--models", "model", multiple=True, metavar=_LIST, help="Runs of these models.",
+    shell_complete=names_of("models"),
+)  # fmt: skip
+@click.pass_obj
+def report(
+    state: State,
+    html: str | None,
+    markdown: str | None,
+    json_file: str | None,
+    since: str | None,
+    until: str | None,
+    batch: tuple[int, ...],
+    machine: tuple[str, ...],
+    model: tuple[str, ...],
+) -> int:
+    """Write a report: what was measured, what is best for what, what strategies gain, what changed, what is missing.
+
+    Every figure has its interval and the SQL that gave it. A FILE of `-` is standard output.
+
+    \b
+    Examples:
+      benchbeat report
+      benchbeat report --since 30d --html report.html
+      benchbeat report --machine mac-mini --models qwen2.5-1.5b,smollm2-135m --markdown report.md --json report.json
+    """
+    scope = _scope(since, until, batch, _list(machine), _list(model))
+    wanted = [(html, _write_html), (markdown, _write_markdown), (json_file, _write_json)]
+    files = [(name, write) for name, write in wanted if name is not None]
+    for name, _ in files:
+        _check_writable(name)
+    _check_models(state, scope)
+    document = _build(state, scope)
+    # All are made before the first is written.
+    texts = [(name, write(document)) for name, write in files or [(_STDOUT, _write_markdown)]]
+    from report.document.build import is_empty
+
+    if is_empty(document) and not files:
+        click.echo(_nothing(scope), err=True)
+        return 4
+    for name, text in texts:
+        _write(name, text)
+        if name != _STDOUT:
+            state.say(f"The report is written to {name}")
+    if is_empty(document):
+        click.echo(_nothing(scope), err=True)
+        return 4
+    return 0
+
+
+def _build(state: State, scope: "Scope") -> "Document":
+    from report.document.build import build_report
+
+    with patience(state, "reading the history"), state.database.read() as connection:
+        return build_report(connection, scope, models=state.library.models)
+
+
+def _nothing(scope: "Scope") -> str:
+    from db.report_scope import Scope
+
+    return "nothing was measured yet; begin with `benchbeat run`" if scope == Scope() else "no run matches"
+
+
+def _scope(
+    since: str | None, until: str | None, batch: tuple[int, ...], machines: tuple[str, ...], models: tuple[str, ...]
+) -> "Scope":
+    from bench.errors import InputError
+    from db.moments import read_moment
+    from db.report_scope import Scope
+
+    first = None if since is None else read_moment(since, where="--since").start
+    last = None if until is None else read_moment(until, where="--until").end
+    if first is not None and last is not None and first > last:
+        raise InputError(f"{since!r} lies after --until {until!r}; nothing is between them", where="--since")
+    return Scope(first, last, tuple(dict.fromkeys(batch)), machines, models)
+
+
+def _check_models(state: State, scope: "Scope") -> None:
+    """Raise InputError for a model that neither the catalog nor the history knows, with near matches."""
+    unknown = [name for name in scope.models if name not in state.library.models]
+    if not unknown:
+        return
+    from sqlalchemy import select
+
+    from bench.errors import InputError, suggest
+    from db.tables import model
+
+    with state.database.read() as connection:
+        submitted = set(connection.execute(select(model.c.name).distinct()).scalars())
+    for name in unknown:
+        if name not in submitted:
+            raise InputError(
+                f"there is no model {name!r}{suggest(name, {*state.library.models, *submitted})}", where="--model"
+            )
+
+
+def _write_html(document: "Document") -> str:
+    from report.page.render import render_page
+
+    return render_page(document)
+
+
+def _write_markdown(document: "Document") -> str:
+    from report.markdown import write_markdown
+
+    return write_markdown(document)
+
+
+def _write_json(document: "Document") -> str:
+    from report.json_document import write_json
+
+    return write_json(document)
+
+
+def _check_writable(name: str) -> None:
+    """Raise InputError where a file can't be written, before the history is read for it."""
+    from bench.errors import InputError
+
+    if name == _STDOUT:
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; name a file in it")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"{name} can't be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise InputError(f"{name} can't be written: its rights don't allow it; choose another place")
+
+
+def _write(name: str, text: str) -> None:
+    """Write a file whole or not at all; a link stays one, and a pipe or device is written to."""
+    if name == _STDOUT:
+        sys.stdout.write(text)
+        return
+    path = Path(name).resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="")
+        os.replace(partial, path)
+    except OSError as error:
+        error.filename = name
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _list(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for each in given for text in each.split(",") if (part := text.strip())))
