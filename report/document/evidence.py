@@ -124,7 +124,9 @@ class Pairs:
         make = queries.column_pairs(wanted, metric) if column is None else queries.pairs(wanted, column)
         for row in evidence.ask(self.source, make):
             self._rows[row["baseline_run_id"], row["run_id"]] = row
-        self._tested = differences(evidence.connection, list(self._rows), metric)
+        tested = differences(evidence.connection, list(self._rows), metric)
+        # A figure that its answers do not give (they were removed, say) is not tested by them.
+        self._tested = {couple: found for couple, found in tested.items() if self._is_of(couple, found)}
         self.unit = {"accuracy": "points", "consistency": "points"}.get(metric, unit_of(metric))
 
     @property
@@ -147,7 +149,9 @@ class Pairs:
             return None
         unit = self.unit if column == "gain" else {"points": "share"}.get(self.unit, self.unit)
         more: dict[str, Any] = {"n": row["items"], "run_ids": couple}
-        is_same = found is not None and abs(found.mean - (row["gain"] or 0)) < 1e-6 * max(1.0, abs(found.mean))
-        if column == "gain" and found is not None and found.low is not None and is_same:
+        if column == "gain" and found is not None and found.low is not None:
             more |= {"low": found.low, "high": found.high, "interval": PAIRED[found.method]}
         return figure(row, column, self.source, key=("baseline_run_id", "run_id"), unit=unit, **more)
+
+    def _is_of(self, couple: Couple, found: Difference) -> bool:
+        return abs(found.mean - (self._rows[couple]["gain"] or 0)) < 1e-6 * max(1.0, abs(found.mean))

@@ -245,13 +245,14 @@ def best_at(task: str, facts: Facts, pairs: Pairs) -> list[Text]:
             continue
         where = f" on {facts.place_name(place_of(first))}" if len(facts.places) > 1 else ""
         start = f"For {use_of(first['workload'])}{where} "
-        ahead = f"{second['model']} by "
+        leads, follows = first["model"], second["model"]
         if pairs.is_shown(couple):
-            found.append((start, f"{first['model']} is the best with ", share, f", before {ahead}", gain, "."))
+            found.append((start, f"{leads} is the best with ", share, f", before {follows} by ", gain, "."))
+        elif gain.value > 0:
+            lead = f"; its lead over {follows}, "
+            found.append((start, f"no best model is shown: {leads} reaches ", share, lead, gain, ", may be chance."))
         else:
-            found.append(
-                (start, f"no best model is shown: {first['model']} reaches ", share, f", beyond {ahead}", gain, ".")
-            )
+            found.append((start, f"no best model is shown: {leads} and {follows} both reach ", share, "."))
     return found[:12]
 
 
@@ -260,7 +261,7 @@ def _speed_chart(task: str, rows: list[Measured], speeds: Speeds) -> list[Block]
     for each in rows[:MOST_BARS]:
         value = speed_figure(task, each, speeds)
         if value is not None:
-            bars.append(Bar(each.label, value.value, value.low, value.high, group=each.run["precision"]))
+            bars.append(Bar(each.label, value.value, value.low, value.high))
             cells.append((each.label, workload_words(each.run), value))
     if not bars:
         return []

@@ -184,7 +184,12 @@ def _gain_table(strategy: str, own: list[tuple[Row, Row]], facts: Facts, gains: 
                 continue
             shown = pairs.is_shown(couple)
             cells = (facts.label(after), after["workload"], METRICS[metric], temperature(after))
-            ends = (pairs.figure(couple, "baseline"), pairs.figure(couple, "value"), value, _verdict(value, shown))
+            ends = (
+                pairs.figure(couple, "baseline"),
+                pairs.figure(couple, "value"),
+                value,
+                _verdict(value, pairs, couple),
+            )
             size = abs(value.value) / (1 if value.unit == "points" else 100)
             rows.append(((shown, size), (*cells, *ends)))
     rows.sort(key=lambda row: row[0], reverse=True)
@@ -202,8 +207,10 @@ def temperature(row: Row) -> str | None:
     return None if row["temperature"] is None else f"{row['temperature']:g}"
 
 
-def _verdict(value: Figure, shown: bool) -> str:
-    if not shown:
+def _verdict(value: Figure, pairs: Pairs, couple: tuple[int, int]) -> str:
+    if pairs.tested(couple) is None:
+        return "not tested"
+    if not pairs.is_shown(couple):
         return "no difference shown"
     return "better" if value.value > 0 else "worse"
 

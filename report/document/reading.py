@@ -8,9 +8,9 @@ _RULES = (
     "What was not measured says so, and is never filled in.",
     "Intervals are of 95 %. That of a speed or latency is of the median of the timed calls, by order statistics, and "
     "needs six. That of an accuracy is Wilson's, or 1.96 standard errors where items were asked more than once.",
-    "A difference is shown where its interval, paired item by item, leaves nought out, and McNemar's exact test agrees "
-    "at 5 %. Of twenty comparisons of equals, about one shows a difference by chance.",
-    "The best of many settings is partly lucky: its own accuracy is a little too high. The lead over the runner-up says "
+    "A difference is shown where its interval, paired item by item, leaves nought out, and McNemar's exact test agrees"
+    " at 5 %. Of twenty comparisons of equals, about one shows a difference by chance.",
+    "The best of many settings is partly lucky: its own accuracy is a little too high. Its lead over the next one says "
     "how sure the choice is.",
     "A point is one hundredth of a share: from 50 % to 75 % are 25 points.",
     "Memory is the peak of the device's memory where that is known, else of the process.",
