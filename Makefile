@@ -24,7 +24,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,embedded]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,embedded,report]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -40,6 +40,7 @@ demo: $(VENV)/.installed
 	@echo "  $(BENCHBEAT) sql                   what there is to ask, with examples"
 	@echo "  $(BENCHBEAT) run --model smollm2-135m --workload facts --strategy direct,few_shot --items 24"
 	@echo "  $(BENCHBEAT) up                    keep a worker running; then: $(BENCHBEAT) submit SWEEP"
+	@echo "  $(BENCHBEAT) report --html report.html  what was measured, as a document"
 	@echo "  $(BENCHBEAT) down                  stop the embedded Redis"
 
 test: check
