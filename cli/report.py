@@ -100,8 +100,10 @@ def _scope(
     from db.report_scope import Scope
 
     first = None if since is None else read_moment(since, where="--since").start
-    last = None if until is None else read_moment(until, where="--until").end
-    if first is not None and last is not None and first > last:
+    end = None if until is None else read_moment(until, where="--until")
+    last = None if end is None else end.end
+    # Whole days end where the next one begins.
+    if first is not None and end is not None and (first > end.end or end.start < end.end <= first):
         raise InputError(f"{since!r} lies after --until {until!r}; nothing is between them", where="--since")
     return Scope(first, last, tuple(dict.fromkeys(batch)), machines, models)
 

@@ -22,14 +22,14 @@ _MEMORY = "coalesce(h.peak_device_memory_bytes, h.peak_process_memory_bytes) AS 
 
 
 def environments(scope: Scope) -> str:
-    """Return what was measured where, and with which versions; each row has the sums over all rows too."""
+    """Return what was measured where, and with which versions; each row has the sums over its source too."""
     kept = "source, machine, device, device_name, os_build, torch_version, transformers_version, benchbeat_version"
     return f"""SELECT {kept},
     count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS disturbed_runs,
     min(run_id) AS first_run_id, max(run_id) AS last_run_id,
     min(started_at) AS first_run_at, max(started_at) AS last_run_at,
-    CAST(sum(count(*)) OVER () AS bigint) AS all_runs,
-    CAST(sum(sum(CASE WHEN contaminated THEN 1 ELSE 0 END)) OVER () AS bigint) AS all_disturbed_runs
+    CAST(sum(count(*)) OVER (PARTITION BY source) AS bigint) AS all_runs,
+    CAST(sum(sum(CASE WHEN contaminated THEN 1 ELSE 0 END)) OVER (PARTITION BY source) AS bigint) AS all_disturbed_runs
 FROM history
 WHERE {scope.where()}
 GROUP BY {kept}

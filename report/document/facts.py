@@ -14,6 +14,8 @@ from report.document.evidence import Couple, Evidence, Row
 
 SPEED, ANSWERS, PLACES = "last-clean-runs", "last-answers", "environments"
 BASELINE = "direct"
+#: pairs of runs that are compared item by item for what strategies gain
+MOST_PAIRS = 200
 
 #: what a workload is good for, in the words of people
 USES = {
@@ -183,7 +185,12 @@ def strategy_pairs(facts: Facts) -> list[tuple[Row, Row]]:
             before = found.get(place)
             if before is None or (after["temperature"] or 0) < (before[1]["temperature"] or 0):
                 found[place] = (baseline, after)
-    return [found[place] for place in sorted(found)]
+    # Of very many, those at the places with the most runs, then the newest.
+    rank = {place: number for number, place in enumerate(facts.places)}
+    kept = sorted(found.values(), key=lambda pair: (rank.get(place_of(pair[1]), 0), -pair[1]["run_id"]))[:MOST_PAIRS]
+    return sorted(
+        kept, key=lambda pair: (pair[1]["strategy"], pair[1]["model"], pair[1]["workload"], pair[1]["run_id"])
+    )
 
 
 def couples(pairs: Iterable[tuple[Row, Row]]) -> list[Couple]:

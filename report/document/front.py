@@ -77,7 +77,7 @@ def models_sections(facts: Facts, not_measured: Mapping[str, Text], tasks: Mappi
 
 
 def _what(facts: Facts) -> Text:
-    row = facts.environments[0]
+    row = (facts.ours or facts.environments)[0]
     runs = figure(row, "all_runs", PLACES, key=_KEY, unit="count")
     disturbed = figure(row, "all_disturbed_runs", PLACES, key=_KEY, unit="count")
     models = sum(len(facts.models(task)) for task in facts.tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from report.document.parts import Block, Bullets, Cell, Chart, Figure, Paragraph
 
 #: rows of a table, bars of a picture, models whose gaps between tokens are drawn
 MOST_ROWS, MOST_BARS, MOST_SPREADS = 40, 24, 8
+#: machines that findings are told of, and workloads whose best model is looked for
+MOST_PLACES, MOST_LEADERS = 3, 60
 _MOST_GAPS = 1500
 _TITLES = {
     "text": "Text generation performance",
@@ -63,7 +66,7 @@ def leaders(facts: Facts) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         ordered = sorted(groups[key], key=lambda row: (row["accuracy"], row["run_id"]), reverse=True)
         if len(ordered) > 1:
             found.append((ordered[0], ordered[1]))
-    return found
+    return found[:MOST_LEADERS]
 
 
 def performance_sections(evidence: Evidence, facts: Facts, pairs: Pairs, speeds: Speeds) -> list[Section]:
@@ -184,7 +187,7 @@ def best_use(facts: Facts, each: Measured) -> dict[str, Any] | None:
 def key_findings(task: str, facts: Facts, rows: list[Measured], speeds: Speeds, pairs: Pairs) -> list[Text]:
     """Return what stands out: the fastest, the smallest, and who is best at what."""
     found: list[Text] = []
-    for place in facts.places:
+    for place in facts.places[:MOST_PLACES]:
         here = [row for row in rows if place_of(row.run) == place]
         if here:
             found += _fastest(task, here, speeds) + _smallest(here)
@@ -257,8 +260,11 @@ def best_at(task: str, facts: Facts, pairs: Pairs) -> list[Text]:
 
 
 def _speed_chart(task: str, rows: list[Measured], speeds: Speeds) -> list[Block]:
+    # Other lengths have other speeds: of all shapes the one that most were measured on.
+    shapes = Counter(workload_words(each.run) for each in rows)
+    shape = max(shapes, key=lambda words: (shapes[words], words))
     bars, cells = [], []
-    for each in rows[:MOST_BARS]:
+    for each in [row for row in rows if workload_words(row.run) == shape][:MOST_BARS]:
         value = speed_figure(task, each, speeds)
         if value is not None:
             bars.append(Bar(each.label, value.value, value.low, value.high))
@@ -266,7 +272,7 @@ def _speed_chart(task: str, rows: list[Measured], speeds: Speeds) -> list[Block]
     if not bars:
         return []
     unit, title = ("tokens/s", "Tokens per second by model") if task == "text" else ("s", "Latency by model")
-    description = f"{title} with 95 % intervals, from {bars[0].label} to {bars[-1].label}."
+    description = f"{title} on {shape} with 95 % intervals, from {bars[0].label} to {bars[-1].label}."
     table = Table(title, ("Model", "Measured on", "Speed" if task == "text" else "Latency"), tuple(cells), (SPEED,))
     return [Chart(title, description, Bars(unit, tuple(bars)), table)]
 

@@ -38,9 +38,9 @@ def precision_sections(facts: Facts, pairs: Pairs, speeds: Speeds) -> list[Secti
         return []
     best = _undominated(found)
     how = (
-        "Precisions beside float16, where that was measured, else float32. Marked as best is what no other precision"
-        " of any model at the same place beats in memory, speed and accuracy at once. Accuracy is of the workload that "
-        "most precisions of a model were asked with the same settings."
+        "Precisions beside float16, where that was measured, else float32. Marked as best is what no other "
+        "precision of the same model beats in memory, speed and accuracy at once. Accuracy is of the workload that most precisions "
+        "of a model were asked with the same settings."
     )
     blocks: list[Block] = [Paragraph((how,)), _table(facts, found, best, pairs, speeds)]
     if findings := _findings(found, pairs, speeds):
@@ -88,12 +88,16 @@ def _asked(facts: Facts, group: list[Measured]) -> dict[str, Row]:
 
 
 def _undominated(found: list[_Precision]) -> set[int]:
-    """Return the places in the list of what nothing at the same machine beats in everything."""
+    """Return the places in the list of what no other precision of its model beats in everything."""
     return {
         n
         for n, one in enumerate(found)
-        if not any(_beats(other, one) for other in found if place_of(other.each.run) == place_of(one.each.run))
+        if not any(_beats(other, one) for other in found if _model(other) == _model(one))
     }
+
+
+def _model(one: _Precision) -> tuple[Any, ...]:
+    return one.each.run["model"], place_of(one.each.run)
 
 
 def _beats(other: _Precision, one: _Precision) -> bool:

@@ -23,6 +23,10 @@ from report.document.facts import (
 from report.document.parts import Block, Bullets, Cell, Chart, Figure, Paragraph, Section, Table, Text
 
 MOST_GAINS, MOST_MAPS, MOST_TEMPERATURES = 30, 6, 40
+#: pairs whose interval takes resampling, and strategies with a part of their own
+MOST_RESAMPLED, MOST_STRATEGIES = 40, 12
+#: the workload that asks for prose
+PROSE = "writing"
 
 _TITLES = {
     "chain_of_thought": "Chain of Thought (CoT)",
@@ -42,8 +46,15 @@ Gains = Mapping[str, Pairs]
 
 
 def gain_couples(facts: Facts, metric: str) -> list[Couple]:
-    """Return the pairs of runs that tell what strategies gain in a metric."""
-    return couples((a, b) for a, b in strategy_pairs(facts) if a[metric] is not None and b[metric] is not None)
+    """Return the pairs of runs that tell what strategies gain in a metric.
+
+    How well an equation reads says nothing, so quality and readability are those of prose.
+    """
+    known = [(a, b) for a, b in strategy_pairs(facts) if a[metric] is not None and b[metric] is not None]
+    if metric == "accuracy":
+        return couples(known)
+    is_of_prose = metric != "consistency"
+    return couples(pair for pair in known if not is_of_prose or pair[0]["workload"] == PROSE)[:MOST_RESAMPLED]
 
 
 def temperature_groups(facts: Facts) -> list[list[dict[str, Any]]]:
@@ -53,8 +64,15 @@ def temperature_groups(facts: Facts) -> list[list[dict[str, Any]]]:
         if row["strategy"] is not None and row["accuracy"] is not None:
             # A run at temperature 0 asks each item once.
             groups[rest_of(row, "temperature", "samples")].append(row)
-    found = [best_first(group) for group in groups.values() if len({row["temperature"] for row in group}) > 1]
+    found = [_one_a_temperature(group) for group in groups.values() if len({row["temperature"] for row in group}) > 1]
     return sorted(found, key=lambda group: (group[0]["strategy"], group[0]["model"], group[0]["workload"]))
+
+
+def _one_a_temperature(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    best: dict[float | None, dict[str, Any]] = {}
+    for row in best_first(group):
+        best.setdefault(row["temperature"], row)
+    return list(best.values())
 
 
 def temperature_couples(facts: Facts) -> list[Couple]:
@@ -72,7 +90,7 @@ def prompting_sections(facts: Facts, gains: Gains) -> list[Section]:
         "model was asked most, at the lowest temperature that both have. A point is one hundredth of a share."
     )
     sections = [Section("prompting", "Prompt Engineering Optimisation Results", 2, (Paragraph((how,)),))]
-    for strategy in dict.fromkeys(after["strategy"] for _, after in pairs):
+    for strategy in list(dict.fromkeys(after["strategy"] for _, after in pairs))[:MOST_STRATEGIES]:
         own = [(a, b) for a, b in pairs if b["strategy"] == strategy]
         sections.append(_strategy(strategy, own, facts, gains))
     temperatures = _temperatures(facts, gains["accuracy"])

@@ -14,7 +14,7 @@ from report.document.facts import ANSWERS, Facts, best_first, place_of, rest_of,
 from report.document.parts import Block, Cell, Code, Paragraph, Section, Table
 from report.document.prompting import temperature
 
-MOST_MODELS = 12
+MOST_MODELS, MOST_GROUPS = 12, 150
 
 _TEMPLATE = "SELECT definition FROM strategy WHERE hash = :hash"
 #: what a user chooses; all else must be equal
@@ -33,7 +33,7 @@ def settings_groups(facts: Facts) -> list[list[dict[str, Any]]]:
         key = (group[0]["model"], place_of(group[0]), group[0]["workload"])
         if key not in largest or _size(group) > _size(largest[key]):
             largest[key] = group
-    return [best_first(largest[key]) for key in sorted(largest)]
+    return [best_first(largest[key]) for key in sorted(largest)[:MOST_GROUPS]]
 
 
 def settings_couples(facts: Facts) -> list[Couple]:
