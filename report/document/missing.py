@@ -43,7 +43,7 @@ def _reason(name: str, failed: dict[str, Any] | None, entry: ModelEntry | None, 
     if failed is not None:
         jobs = figure(failed, "jobs", FAILED, key=("model", "last_job_id"), unit="count")
         why = _short(failed["error"] or "no reason was kept")
-        return (f"{name}: {gated}not measured. ", jobs or "", f" failed: {why}")
+        return (f"{name}: {gated}not measured. Jobs that failed: ", *((jobs,) if jobs else ()), f"; {why}")
     if gated:
         return (f"{name}: gated, not measured.",)
     if entry is not None and largest is not None and min(map(entry.memory_mib, entry.memory_gib)) > largest:

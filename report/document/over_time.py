@@ -61,7 +61,7 @@ def _changes(changes: list[dict[str, Any]]) -> Block:
         )
     left = len(changes) - MOST_CHANGES
     caption = "Changes of level" + (f" (the last {MOST_CHANGES}; {left} more in the SQL)" if left > 0 else "")
-    columns = ("Since", "What", "Machine", "Before", "After", "Ratio", "Word", "State")
+    columns = ("Since", "What", "Machine", "Before", "After", "Ratio", "Now", "State")
     return Table(caption, columns, tuple(rows), (CHANGES,))
 
 
@@ -130,7 +130,9 @@ def _line(
     title = f"{row['model']} {row['precision']}, {row['workload']}, {row['prompt_tokens']} + {row['new_tokens']} tokens"
     title = f"Latency of {title} on {row['machine']}"
     table = _line_table(title, source, runs)
-    return Chart(title, f"{title}: {len(points)} runs, {len(changes)} changes of level.", data, table)
+    return Chart(
+        title, "The runs of one series over time, with changes of level and of the environment marked.", data, table
+    )
 
 
 def _line_table(title: str, source: str, runs: list[dict[str, Any]]) -> Table:

@@ -212,8 +212,9 @@ def _fastest(task: str, rows: list[Measured], speeds: Speeds) -> list[Text]:
 
 
 def _same_task(rows: list[Measured], first: Measured) -> list[Measured]:
-    """Return the others that were measured on the same, since other lengths have other speeds."""
-    return [row for row in rows[1:] if workload_words(row.run) == workload_words(first.run)]
+    """Return the others that were measured on the same, other models first: other lengths have other speeds."""
+    same = [row for row in rows[1:] if workload_words(row.run) == workload_words(first.run)]
+    return sorted(same, key=lambda row: row.run["model"] == first.run["model"])
 
 
 def _tells_apart(value: Figure, other: Figure) -> str:

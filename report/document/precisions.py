@@ -39,8 +39,8 @@ def precision_sections(facts: Facts, pairs: Pairs, speeds: Speeds) -> list[Secti
     best = _undominated(found)
     how = (
         "Precisions beside float16, where that was measured, else float32. Marked as best is what no other "
-        "precision of the same model beats in memory, speed and accuracy at once. Accuracy is of the workload that most precisions "
-        "of a model were asked with the same settings."
+        "precision of the same model beats in memory, speed and accuracy at once. Accuracy is of the workload that "
+        "most precisions of a model were asked with the same settings."
     )
     blocks: list[Block] = [Paragraph((how,)), _table(facts, found, best, pairs, speeds)]
     if findings := _findings(found, pairs, speeds):
