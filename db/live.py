@@ -33,7 +33,7 @@ _OPEN_BATCHES = 200
 _COUNTS_SHARE = 0.005
 _ESTIMATES_SHARE = 0.002
 #: seconds after which they are read again though nothing seems to have changed
-_COUNTS_SECONDS = 5.0
+_COUNTS_SECONDS = 3.0
 _ESTIMATES_SECONDS = 60.0
 #: no look is put off longer, however dear it was
 _LONGEST_PAUSE_SECONDS = 120.0
@@ -85,7 +85,7 @@ class Looker:
         """Return what goes on now."""
         head = connection.execute(_HEAD).one()
         workers = live_workers(connection)
-        running = self._jobs(connection, _RUNNING)
+        running = sorted(self._jobs(connection, _RUNNING), key=lambda job: job.id)
         signs = (
             *(head.last_job, head.last_run),
             frozenset((each.id, each.attempt) for each in running),
@@ -227,7 +227,8 @@ _HEAD = select(
     select(func.max(job_table.c.id)).scalar_subquery().label("last_job"),
     select(func.max(run_table.c.id)).scalar_subquery().label("last_run"),
 )
-_RUNNING = select_jobs().where(in_state("running")).order_by(job_table.c.id)
+# Sorted by id, SQLite would go through all jobs instead of the index of the running ones.
+_RUNNING = select_jobs().where(in_state("running"))
 _QUEUED_BATCHES = select(job_table.c.batch_id).where(in_state("queued")).group_by(job_table.c.batch_id)
 _RUNNING_BATCHES = select(job_table.c.batch_id).where(in_state("running")).group_by(job_table.c.batch_id)
 _LAST_BATCHES = select(batch_table.c.id).order_by(batch_table.c.id.desc()).limit(_ENDED_BATCHES)

@@ -71,6 +71,11 @@ class Watch(App[int]):
         self.failure: BaseException | None = None
         #: what can't be had, with the reason and since when (seconds since the epoch)
         self.away: dict[str, tuple[str, float]] = {}
+        self._panels = {name: Panel(title, name=name) for name, (title, *_) in PANELS.items()}
+        self._head = Static("", id="head", markup=False)
+        self._said: str | None = None
+        #: what each panel was painted from
+        self._painted: dict[str, object] = {}
         self._database = database
         self._live: Live | None = None
         self._seen_at = time.monotonic()
@@ -81,8 +86,8 @@ class Watch(App[int]):
 
     def compose(self) -> ComposeResult:
         """Lay the panels out."""
-        yield Static("", id="head", markup=False)
-        panels = {name: Panel(title, name=name) for name, (title, _) in PANELS.items()}
+        yield self._head
+        panels = self._panels
         with Container(id="panels"):
             with Vertical(id="work"):
                 yield from (panels[name] for name in ("batches", "workers", "queues"))
@@ -166,21 +171,25 @@ class Watch(App[int]):
     def _paint(self) -> None:
         if self._live is None:
             return
-        for name, (_, content) in PANELS.items():
-            panel = self.screen_stack[0].query_one(f"#{name}", Panel)
-            panel.show(*content(self._live, max(20, panel.size.width)))
+        for name, (_, content, depends) in PANELS.items():
+            panel = self._panels[name]
+            width = max(20, panel.size.width)
+            on = (width, depends(self._live))
+            if on != self._painted.get(name):
+                self._painted[name] = on
+                panel.show(*content(self._live, width))
 
     def _paint_head(self) -> None:
         silent = time.monotonic() - self._seen_at
         if "database" not in self.away and silent > self._silent_seconds:
             self.away["database"] = ("it gives no answer", time.time() - silent)
-        head = self.screen_stack[0].query_one("#head", Static)
+        head = self._head
         head.set_class(bool(self.away), "-away")
         text = self._trouble() if self.away else self._summary()
-        if text != getattr(self, "_head", None):
-            self._head = text
-            head.update(Text(text, no_wrap=True, overflow="ellipsis"))
-        for panel in self.screen_stack[0].query(Panel):
+        if text != self._said:
+            self._said = text
+            head.update(Text(text, no_wrap=True, overflow="ellipsis"), layout=False)
+        for panel in self._panels.values():
             panel.grey("database" in self.away)
 
     def _trouble(self) -> str:

@@ -24,7 +24,7 @@ class Bar:
 #: what stands in a column
 Cell = Piece | Bar
 
-_DONE, _LEFT = "━", "─"
+_DONE, _RUNNING, _LEFT = "━", "┅", "─"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def bar(parts: Iterable[tuple[float, Tone]], width: int) -> Bar:
         end = min(width, round(share_so_far * width))
         if share > 0 and end == used < width:  # what is there is seen
             end = used + 1
-        pieces.append((_DONE * (end - used), tone))
+        pieces.append(((_RUNNING if tone == "running" else _DONE) * (end - used), tone))
         used = max(used, end)
     pieces.append((_LEFT * (width - used), "faint"))
     return Bar(tuple(piece for piece in pieces if piece[0]))

@@ -9,8 +9,10 @@ from bench.errors import UnavailableError
 from db.engine import Database, sqlite_path
 from db.live import Live, Looker
 
-#: pause between two looks at Redis
-_REDIS_SECONDS = 2.0
+#: pause between two looks at Redis, and while it is away
+_REDIS_SECONDS = 5.0
+_REDIS_AWAY_SECONDS = 2.0
+_END_SECONDS = 0.5
 
 #: says in a sentence why Redis can't be had, or None
 CheckRedis = Callable[[], str | None]
@@ -60,17 +62,21 @@ class Looking:
         self._batch_id = batch_id
         self._stopped, self._wanted = Event(), Event()
         self._file: tuple[int, int] | None = None
+        self._thread: Thread | None = None
 
     def start(self) -> None:
         """Begin."""
         # Daemons: a database that does not answer is not waited for at the end.
-        Thread(target=self._guarded, args=(self._look_on,), name="look", daemon=True).start()
+        self._thread = Thread(target=self._guarded, args=(self._look_on,), name="look", daemon=True)
+        self._thread.start()
         Thread(target=self._guarded, args=(self._check_on,), name="look-redis", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more; a look under way may end, but is not waited for longer than anybody notices."""
         self._stopped.set()
         self._wanted.set()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
 
     def look_at(self, batch_id: int | None) -> None:
         """Look at one batch, or at all, from now on."""
@@ -118,7 +124,8 @@ class Looking:
         while not self._stopped.is_set():
             reason = self._check_redis()
             self._tell(Back("Redis") if reason is None else Away("Redis", reason))
-            self._stopped.wait(max(_REDIS_SECONDS, self._interval_seconds))
+            pause = _REDIS_SECONDS if reason is None else _REDIS_AWAY_SECONDS
+            self._stopped.wait(max(pause, self._interval_seconds))
 
     def _notice_another_file(self) -> None:
         """Open a SQLite file anew that was replaced; one that is gone must not be made anew, empty."""

@@ -31,7 +31,7 @@ def batches(live: Live, width: int) -> Content:
 
 def _batch(batch: BatchStatus, live: Live, width: int) -> Iterator[Cell]:
     bar_cells = max(8, width // 5)
-    name_cells = max(8, width - bar_cells - 48)
+    name_cells = max(8, width - bar_cells - 46)
     yield column(str(batch.id), 4, "faint", right=True)
     yield column(batch.name, name_cells, "strong" if batch.open else "plain")
     jobs = max(1, batch.jobs)
@@ -90,14 +90,14 @@ def _worker(worker: WorkerRow, job: JobStatus | None, at: float, width: int) -> 
 def _progress(job: JobStatus, at: float, width: int) -> Iterator[Cell]:
     """Yield how far a job is: a bar where its end is known, what it says, for how long it has run."""
     progress: dict[str, Any] = job.progress or {}
-    room = max(8, width - _NAME_CELLS - 12)
+    room = max(16, width - _NAME_CELLS - 14)
     total, done = progress.get("total"), progress.get("done") or 0
     if total:
-        yield bar([(min(1.0, done / total), "running")], 9)
+        yield bar([(min(1.0, done / total), "good")], 9)
     else:
         yield column("", 9)
     text = progress_line(job.progress)
-    yield column(text, room - 9, "running" if progress.get("median_seconds") is not None else "faint")
+    yield column(text, room - 8, "running" if progress.get("median_seconds") is not None else "faint")
     began = at - job.started_at if job.started_at is not None else 0.0
     yield column(brief(began), 8, "faint", right=True)
 
@@ -149,11 +149,19 @@ def _nothing(text: str) -> list[Line]:
     return [line([(text, "faint")])]
 
 
-#: panel -> its title, and what it shows
-PANELS: dict[str, tuple[str, Callable[[Live, int], Content]]] = {
-    "batches": ("Batches", batches),
-    "workers": ("Workers", workers),
-    "queues": ("Queues", queues),
-    "failures": ("Failures", failures),
-    "runs": ("Recent runs", runs),
+class About(NamedTuple):
+    """What a panel is about."""
+
+    title: str
+    content: Callable[[Live, int], Content]
+    #: what the content is made of; while that is equal it is not made anew
+    depends: Callable[[Live], object]
+
+
+PANELS: dict[str, About] = {
+    "batches": About("Batches", batches, lambda live: (live.batches, [brief(each) for each in live.left.values()])),
+    "workers": About("Workers", workers, lambda live: (live.workers, live.running, round(live.at))),
+    "queues": About("Queues", queues, lambda live: live.queues),
+    "failures": About("Failures", failures, lambda live: (live.failures, live.batches)),
+    "runs": About("Recent runs", runs, lambda live: live.runs),
 }

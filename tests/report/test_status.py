@@ -72,18 +72,33 @@ def test_the_overview_shows_everything_that_goes_on(busy: Database, capsys: pyte
     assert "job 3 (batch 1): tiny facts direct float32: asking 3/12" in lines
     worker = next(line for line in lines if line.startswith("3f2b8c1e"))
     assert worker.split("  ")[:4] == ["3f2b8c1e-cpu-1a2b3c4d", "cpu (Test CPU)", "8.0 GiB", "job 3"]
-    assert lines[-3:] == [
+    assert lines[-7:] == [
         "Waiting in vain",
         "2 jobs wait in queue any.16: tiny in float32 needs 11.7 GiB; the largest live device has 8.0 GiB "
         "(Test CPU, cpu): start a worker on a larger machine",
         "1 job waits in queue cuda.1: needs the device cuda; the workers have cpu",
+        "",
+        "Failures",
+        "job 1 (batch 1): deepseek-r1-distill-qwen-1.5b arithmetic chain_of_thought t=0.3 float32: "
+        "The session process ended with signal 9",
+        "`benchbeat status 1` shows its attempts and what it wrote last",
     ]
+    assert lines[lines.index("Queues") + 1 :][:2] == ["any.16: 2 waiting", "cuda.1: 1 waiting"]
 
 
 def test_programs_get_the_overview_whole(busy: Database, capsys: pytest.CaptureFixture[str]) -> None:
     print_overview(busy, "json")
     rows = json.loads(capsys.readouterr().out)
-    assert [row["kind"] for row in rows] == ["batch", "batch", "job", "worker", "waiting", "waiting"]
+    assert [row["kind"] for row in rows] == [
+        "batch",
+        "batch",
+        "job",
+        "worker",
+        *["queue"] * 2,
+        *["waiting"] * 2,
+        "failure",
+    ]
+    assert rows[1]["details"].pop("left_seconds") is None
     assert rows[1]["details"] == {"jobs": 3, "queued": 0, "running": 1, "done": 1, "failed": 1, "cancelled": 0} | {
         "disturbed": 0
     }
