@@ -98,6 +98,8 @@ class Settings(BaseModel):
     alert_urls: SecretStr | None = None
     #: a command that is told too: the message on its standard input, kind and numbers in BENCHBEAT_ALERT_* variables
     alert_command: str | None = None
+    #: what readers of `benchbeat web` must know; None lets in whoever is on this machine
+    web_token: SecretStr | None = None
     #: whether Celery's remote control may order this machine's worker about, to its end: whoever can write to Redis may
     remote_control: bool = False
 

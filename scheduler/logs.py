@@ -32,7 +32,7 @@ LOG_FILES = 5
 FIELDS = ("machine", "worker", "batch", "job", "attempt")
 
 #: variables whose whole value is a secret
-SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "BENCHBEAT_WEB_TOKEN")
 
 _HIDDEN = "***"
 #: a shorter password is taken out of URLs only: everywhere else it would make the log unreadable

@@ -1,0 +1,1 @@
+"""Pages to browse the history, which write nothing."""
