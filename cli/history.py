@@ -76,11 +76,19 @@ def filter_options(command: _Command) -> _Command:
     help="What strategies gain over direct, item by item, in accuracy (or readability, consistency, quality).",
     shell_complete=one_of(_METRICS),
 )
-@click.option("--limit", type=COUNT, help="So many rows.  [default: 50 runs; all groups, bests and gains]")
+@click.option(
+    "--trend",
+    is_flag=False,
+    flag_value="",
+    metavar="[FIGURE]",
+    help="How each series went: its last 30 clean runs as a line, and its last confirmed change.",
+    shell_complete=_COLUMNS,
+)
+@click.option("--limit", type=COUNT, help="So many rows.  [default: 50 runs or trends; all groups, bests and gains]")
 @output_option
 @click.pass_obj
-def history(state: State, /, gain: str | None, output: str, **asked: Any) -> int:
-    """Show the last runs, oldest first; or with an option groups of them, the best ones, or gains.
+def history(state: State, /, gain: str | None, trend: str | None, output: str, **asked: Any) -> int:
+    """Show the last runs, oldest first; or with an option groups of them, the best ones, gains, or trends.
 
     Any column of the view `history` can be named in --where, --columns, --sort and --group-by, and labels as
     labels.NAME; `benchbeat sql` lists them.
@@ -93,8 +101,11 @@ def history(state: State, /, gain: str | None, output: str, **asked: Any) -> int
       benchbeat history --best-by accuracy
       benchbeat history --gain
       benchbeat history --gain readability --workload writing --batch 3 -o csv
+      benchbeat history --trend --model qwen2.5-1.5b
     """
     query = _query(asked)
+    if trend is not None:
+        return _print_trends(state, query, trend or None, output, has_gain=gain is not None)
     if gain is not None:
         return _print_gains(state, replace(query, limit=asked["limit"]), gain, output)
     return print_history(state, query, output)
@@ -174,6 +185,21 @@ def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
             state.say(f"no strategy was measured beside `direct` on the same items{again} yet")
         return 4
     print_gains(found[: query.limit], output)
+    return 0
+
+
+def _print_trends(state: State, query: "Query", figure: str | None, output: str, *, has_gain: bool) -> int:
+    from bench.errors import InputError
+    from db.trends import trends
+    from report.trends import COLUMNS, print_trends
+
+    if has_gain or query.group_by or query.best_by or query.columns or query.sort:
+        raise InputError("goes without --gain, --group-by, --best-by, --columns and --sort", where="--trend")
+    with state.database.read() as connection:
+        found = trends(connection, query, figure)
+    if not found:
+        return say_nothing(state, output, list(COLUMNS))
+    print_trends(found, output)
     return 0
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -90,6 +91,17 @@ class Rows:
         kept = [n for n in range(len(self.columns)) if any(row[n] is not None for row in self.rows)]
         return Rows([self.columns[n] for n in kept], [tuple(row[n] for n in kept) for row in self.rows])
 
+    def by_column(self) -> dict[str, list[Any]]:
+        """Return each column's values under its name, as `pandas.DataFrame` and `polars.DataFrame` take them.
+
+        Times are datetimes in UTC; what was not measured is None; labels and libraries stay JSON texts.
+        """
+        values = zip(*self.rows, strict=True) if self.rows else ([] for _ in self.columns)
+        return {
+            name: [_moment(each) for each in column] if name.endswith("_at") else list(column)
+            for name, column in zip(self.columns, values, strict=True)
+        }
+
 
 @dataclass(frozen=True)
 class Query:
@@ -157,6 +169,10 @@ class Query:
                 kind_of(name)
             elif name not in known:
                 raise InputError(f"there is no column {name!r} to sort by{suggest(name, known)}", where="--sort")
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def history(connection: Connection, query: Query) -> Rows:

@@ -7,11 +7,14 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from db.columns import KINDS
@@ -66,7 +69,86 @@ def test_a_file_holds_what_standard_output_shows(benchbeat: Command, nights: Dat
             assert len(text.splitlines()) == len(rows) + 2
         case "sql":
             assert text.count("\nINSERT INTO") == len(rows)
-    assert sorted(path.name for path in Path().iterdir()) == [f"x.{output}"]
+    beside = [f"x.{output}.units.json"] if output in ("csv", "json", "jsonl") else []
+    assert sorted(path.name for path in Path().iterdir()) == [f"x.{output}", *beside]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_parquet_holds_the_same_with_types(benchbeat: Command, nights: Database, view: str) -> None:
+    assert benchbeat("export", view, "--to", "x.parquet").code == 0
+    table = pyarrow.parquet.read_table("x.parquet")
+    kept = {
+        name: [plain(each) for each in table.column(name).cast(pyarrow.timestamp("ms")).to_pylist()]
+        if kind == "time"
+        else table.column(name).to_pylist()
+        for name, kind in KINDS[view].items()
+    }
+    rows = objects(benchbeat, view)
+    assert kept == {name: [row[name] for row in rows] for name in KINDS[view]}
+    assert table.schema.metadata == {b"benchbeat.view": view.encode()}
+    types = {name: str(table.schema.field(name).type) for name in KINDS[view]}
+    in_parquet = {"integer": "int64", "number": "double", "boolean": "bool", "time": "timestamp[ms, tz=UTC]"}
+    assert types == {name: in_parquet.get(kind, "string") for name, kind in KINDS[view].items()}
+
+
+def test_the_side_car_says_what_each_column_means(benchbeat: Command, nights: Database) -> None:
+    for ending in ("csv", "parquet"):
+        benchbeat("export", "--to", f"x.{ending}", "--columns", "run_id,ttft_seconds,labels.who,started_at")
+    told = json.loads(Path("x.csv.units.json").read_text(encoding="utf-8"))
+    assert told == json.loads(Path("x.parquet.units.json").read_text(encoding="utf-8"))
+    assert told["view"] == "history"
+    assert [list(each.values()) for each in told["columns"]] == [
+        ["run_id", "whole number", None, "id of the run"],
+        ["ttft_seconds", "number", "s", "time to the first token"],
+        ["labels.who", "text", None, "label who of the batch"],
+        ["started_at", "time, UTC", None, "when it began"],
+    ]
+    field = pyarrow.parquet.read_schema("x.parquet").field("ttft_seconds")
+    assert field.metadata == {b"type": b"number", b"unit": b"s", b"description": b"time to the first token"}
+    assert benchbeat("export", "--to", "y.csv", "--no-units").code == 0
+    assert not Path("y.csv.units.json").exists()
+
+
+def test_parquet_is_no_text_and_takes_each_column_once(benchbeat: Command, nights: Database) -> None:
+    done = benchbeat("export", "-o", "parquet")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Error: -o: parquet is no text; name a file with --to")
+    done = benchbeat("export", "--to", "x.parquet", "--columns", "model,model")
+    assert done.code == 2
+    assert done.err.startswith("Error: model is named twice")
+    assert list(Path().iterdir()) == []
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    benchbeat: Command, nights: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = benchbeat("export", "--to", "x.parquet")
+    assert done.code == 2
+    assert done.err.startswith("Error: Parquet takes pyarrow; install it with `pip install 'benchbeat[report]'`")
+    assert list(Path().iterdir()) == []
+
+
+def test_formulas_are_kept_from_spreadsheets(benchbeat: Command, history: Database) -> None:
+    add_jobs(history)
+    job = claimed_by(history, add_worker(history))
+    texts = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)"]
+    answers = tuple(answer(text=text, sample=n) for n, text in enumerate(texts))
+    store_measurement(history, job.id, job.attempt, "machine-a", measurement(answers=answers))
+    benchbeat("export", "answers", "--to", "a.csv", "--columns", "text")
+    with Path("a.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == [f"'{text}" for text in texts]
+
+
+def test_groups_of_rows_are_written_one_after_the_other(
+    benchbeat: Command, nights: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("report.parquet._ROWS_A_GROUP", 100)
+    benchbeat("export", "answers", "--to", "x.parquet")
+    file = pyarrow.parquet.ParquetFile("x.parquet")
+    sizes = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
+    assert sizes[:-1] == [100] * (len(sizes) - 1)
+    assert sum(sizes) == len(objects(benchbeat, "answers"))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -162,7 +244,8 @@ def test_the_ending_of_a_file_says_its_format(benchbeat: Command, nights: Databa
     [
         (
             ("--to", "x.xlsx"),
-            "--to: x.xlsx has an ending that stands for no format; end it in .csv, .json, .jsonl, .md, .sql, or add -o",
+            "--to: x.xlsx has an ending that stands for no format; "
+            "end it in .csv, .json, .jsonl, .md, .parquet, .sql, or add -o",
         ),
         (("--where", "acuracy>1"), "history has no column 'acuracy'; did you mean 'accuracy'?"),
         (("answers", "--where", "accuracy>1"), "answers has no column 'accuracy'"),

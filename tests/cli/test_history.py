@@ -230,3 +230,34 @@ def test_what_can_t_be_asked_is_explained(
 def test_a_question_about_nothing_makes_a_home_and_says_how_to_begin(benchbeat: Command, home: Path) -> None:
     done = benchbeat("history", "--gain")
     assert (done.code, done.out) == (4, "")
+
+
+def test_trends_are_shown_and_their_values_given(benchbeat: Command, nights: Database) -> None:
+    shown = benchbeat("history", "--trend", "--workload", "speed")
+    assert (shown.code, shown.err) == (0, "")
+    assert "last change" in shown.out
+    found = rows(benchbeat, "--trend", "latency_seconds", "--workload", "speed", "--precision", "float32")
+    assert [(row["figure"], row["n"]) for row in found] == [("latency_seconds", 3)]
+    assert found[0]["values"] == pytest.approx([2.0, 2.1, 2.2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--trend", "--gain"), 2, "Error: --trend: goes without --gain, --group-by"),
+        (("--trend", "--columns", "model"), 2, "Error: --trend: goes without"),
+        (
+            ("--trend", "acuracy"),
+            2,
+            "Error: --trend: 'acuracy' is no figure that has a trend; did you",
+        ),
+        (("--trend", "--model", "gone"), 4, "no run matches"),
+    ],
+    ids=str,
+)
+def test_trends_that_can_t_be_had_are_explained(
+    benchbeat: Command, nights: Database, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = benchbeat("history", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(said)

@@ -41,10 +41,10 @@ _ABILITY = {
     "qwen2.5-1.5b": 0.55,
     "deepseek-r1-distill-qwen-1.5b": 0.75,
     "smollm2-135m": -1.6,
-    "blip-base": 0.5,
-    "blip2-2.7b": 1.0,
-    "deepseek-vl2-small": 1.8,
-    "whisper-base": 2.6,
+    "blip-base": -0.2,
+    "blip2-2.7b": 0.4,
+    "deepseek-vl2-small": 1.0,
+    "whisper-base": 1.3,
 }
 _EASE = {"arithmetic": -0.5, "reasoning": -0.3, "facts": 0.6, "patterns": -0.2, "multilingual": 0.2, "writing": 0.9}
 #: what a strategy adds, in logits
