@@ -169,11 +169,8 @@ def _own_model(name: str, fields: Any, place: _Place) -> ModelEntry:
     if source.scheme not in ("file", "gguf"):
         return entry
     path = place.path("source", source.location)
-    if not path.exists() and entry.sha256 is None:
-        raise InputError(
-            f"there are no weights at {path}; give the path, or the file's sha256 if only the workers have it",
-            where=place("source"),
-        )
+    if entry.sha256 is None:
+        _must_be_there(path, place)
     if entry.sha256 is not None and path.is_file():
         found = _sha256(path)
         if found != entry.sha256:
@@ -191,8 +188,23 @@ def _with_memory(fields: Any, place: _Place) -> Any:
         return fields
     if source.scheme not in ("file", "gguf") or fields.get("task") not in get_args(Task):
         return fields
-    found = estimated_memory(place.path("source", source.location), fields["task"], fields.get("architecture"))
-    return {**fields, "memory_gib": found} if found else fields
+    path = place.path("source", source.location)
+    if "sha256" in fields and not path.exists():
+        return fields
+    _must_be_there(path, place)
+    found = estimated_memory(path, fields["task"], fields.get("architecture"))
+    if not found:
+        told = f"the files at {path} do not tell how much memory the model needs; are they weights? Else say it here"
+        raise InputError(told, where=place("memory_gib"))
+    return {**fields, "memory_gib": found}
+
+
+def _must_be_there(path: Path, place: _Place) -> None:
+    if not path.exists():
+        raise InputError(
+            f"there are no weights at {path}; give the path, or the file's sha256 if only the workers have it",
+            where=place("source"),
+        )
 
 
 def _sha256(path: Path) -> str:

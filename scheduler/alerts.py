@@ -103,6 +103,8 @@ def _apprise(urls: list[str]) -> Send:
         import apprise
     except ImportError:
         raise InputError(_MISSING, where="BENCHBEAT_ALERT_URLS") from None
+    # Its own lines name targets with their tokens.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     targets = apprise.Apprise()
     for number, url in enumerate(urls, 1):
         if not targets.add(url):

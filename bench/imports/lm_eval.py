@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import InputError
 from bench.harness import PREFIX, lm_eval_workload
 from bench.harness_results import accuracy, metrics
-from bench.imports.fields import as_number
+from bench.imports.fields import INT32, as_number
 from bench.imports.records import UNKNOWN, Imported, as_model_name, one_line
 from bench.results import Environment, Figures, Metric
 
@@ -29,6 +29,9 @@ _TOLD = frozenset({*_NAMES, *_SECRET, "dtype", "revision", "device", "batch_size
 #: the seeds of lm-eval's command; those of benchbeat's own runs too
 _SEEDS = {"random_seed": 0, "numpy_seed": 1234, "torch_seed": 1234, "fewshot_seed": 1234}
 _HALVES = {"half": "float16", "float": "float32", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+
+#: in the year 2100, and in 30 years: no file is from then, and no evaluation took so long
+_LAST_DATE, _MOST_SECONDS = 4_102_444_800, 1e9
 
 #: what torch's collect_env says: "PyTorch version: 2.13.0"
 _SAYS_NOTHING = frozenset({"", "N/A", "Could not collect", "None"})
@@ -81,9 +84,10 @@ class _File:
         tasks = [name for name in names if not self._members.get(name)]
         asked = self._asked(tasks, shots)
         started_at = as_number(self._all.get("date"))
-        if started_at is None or started_at < 0:
+        if started_at is None or not 0 <= started_at < _LAST_DATE:
             raise InputError("date must be the seconds since 1970 at which lm-eval began", where=self._place)
         seconds = as_number(self._all.get("total_evaluation_time_seconds"))
+        self._bounded("total_evaluation_time_seconds", seconds, _MOST_SECONDS)
         device, device_name = self._device()
         return Imported(
             source="lm-eval",
@@ -98,13 +102,17 @@ class _File:
             environment=self._versions(root),
             figures=self._figures(found, root, sizes),
             started_at=started_at,
-            finished_at=started_at + max(seconds or 0.0, 0.0),
+            finished_at=started_at + (seconds or 0.0),
             revision=one_line(str(self._config.get("model_sha") or "")) or UNKNOWN,
             items=self._limit(sizes),
             settings=self._settings(tasks),
             told=self._told(root, names),
             metrics=found,
         )
+
+    def _bounded(self, name: str, value: float | None, most: float) -> None:
+        if value is not None and not 0 <= value <= most:
+            raise InputError(f"{name} must be from 0 to {most:g} (it is {value:g})", where=self._place)
 
     def _table(self, name: str) -> dict[str, Any]:
         value = self._all.get(name)
@@ -127,12 +135,16 @@ class _File:
             entry = counts.get(name)
             pair = [as_number(entry.get(key)) for key in ("effective", "original")] if isinstance(entry, dict) else []
             if len(pair) == 2 and pair[0] is not None and pair[1] is not None:
+                for value in pair:
+                    self._bounded(f"n-samples of {one_line(name)!r}", value, INT32)
                 found[name] = (int(pair[0]), int(pair[1]))
         return found
 
     def _figures(self, found: tuple[Metric, ...], root: str, sizes: Mapping[str, tuple[int, int]]) -> Figures:
         asked = {name: effective for name, (effective, _) in sizes.items()}
         value, stderr = accuracy(found, root, asked)
+        self._bounded(f"the accuracy of {one_line(root)!r}", value, 1)
+        self._bounded(f"the standard error of the accuracy of {one_line(root)!r}", stderr, 1)
         items = sum(asked.values()) or None
         return Figures(iterations=1, items=items, accuracy=value, accuracy_stderr=stderr)
 

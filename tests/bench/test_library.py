@@ -73,6 +73,17 @@ def test_weights_that_only_a_worker_has_need_their_checksum(tmp_path: Path) -> N
     assert load_library(tmp_path).model("mine").sha256 == "0" * 64
 
 
+def test_a_wrong_path_is_told_where_the_memory_is_not(tmp_path: Path) -> None:
+    bare = '[mine]\ntask = "text"\nsource = "file:weights"\n'
+    write(tmp_path, "models.toml", bare)
+    assert complaint(tmp_path).startswith("models.toml:3: source: there are no weights at weights; ")
+    (tmp_path / "weights").mkdir()
+    assert complaint(tmp_path) == (
+        "models.toml:1: memory_gib: the files at weights do not tell how much memory the model needs; "
+        "are they weights? Else say it here"
+    )
+
+
 def test_weights_are_checked_by_their_checksum(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"abc")
     right = hashlib.sha256(b"abc").hexdigest()

@@ -233,14 +233,16 @@ def test_a_command_that_fails_says_why() -> None:
     [
         ("json://127.0.0.1:1 nosuch://sesame", None, "target 2 (nosuch) is none that apprise knows"),
         ("sesame", None, "target 1 (no scheme) is none that apprise knows"),
+        ("htps://hooks.example.com/sesame", None, "target 1 (htps) is none that apprise knows"),
         (None, "mail 'me", "can't be read"),
     ],
 )
 def test_a_target_that_is_none_is_refused_without_its_password(
-    urls: str | None, command: str | None, said: str
+    urls: str | None, command: str | None, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(InputError) as caught:
         senders(urls, command)
+    assert "sesame" not in caplog.text
     assert said in str(caught.value)
     assert "BENCHBEAT_ALERT_" in str(caught.value)
     assert "sesame" not in str(caught.value)

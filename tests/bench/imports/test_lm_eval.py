@@ -249,3 +249,25 @@ def test_a_file_without_figures_is_refused(found: dict[str, Any], said: str) -> 
     with pytest.raises(InputError) as caught:
         list(read_results(copy.deepcopy(found), "f:1"))
     assert (caught.value.where, caught.value.message[: len(said)]) == ("f:1", said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"date": 1e18}, "date must be the seconds since 1970"),
+        (
+            {"total_evaluation_time_seconds": "-100"},
+            "total_evaluation_time_seconds must be from 0 to 1e+09 (it is -100)",
+        ),
+        ({"total_evaluation_time_seconds": "1e300"}, "total_evaluation_time_seconds must be from 0 to 1e+09"),
+        ({"n-samples": {"words": {"effective": 10**30, "original": 7}}}, "n-samples of 'words' must be from 0 to"),
+        ({"n-samples": {"words": {"effective": -3, "original": 7}}}, "n-samples of 'words' must be from 0 to"),
+        ({"results": {"words": {"acc,none": 55}}}, "the accuracy of 'words' must be from 0 to 1 (it is 55)"),
+        ({"results": {"words": {"acc,none": 0.5, "acc_stderr,none": -1}}}, "the standard error of the accuracy of"),
+    ],
+)
+def test_a_figure_that_no_evaluation_gives_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        of(alone("words", **changes))
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("f:1: ")
