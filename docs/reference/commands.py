@@ -26,7 +26,7 @@ documents; a table is for people, and its layout may change."""
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
-    """Yield `benchbeat` and every command in it with its full name."""
+    """Yield `benchbeat` and every command in it that is for people, with its full name."""
     yield from _walk("benchbeat", benchbeat)
 
 
@@ -42,6 +42,8 @@ def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Comman
             for inner_name in command.list_commands(context):
                 inner = command.get_command(context, inner_name)
                 assert inner is not None
+                if inner.hidden:
+                    continue
                 yield from _walk(f"{name} {inner_name}", inner)
 
 

@@ -23,7 +23,7 @@ key in a file is refused. An empty variable counts as none.
 """
 
 #: what a comment says of the default, which has a column of its own, and where the code goes on
-_ELSEWHERE = re.compile(r"; (None |see `)[^.]*")
+_ELSEWHERE = re.compile(r"; (None |see `)(?:[^.]|\.\w)*")
 
 #: what a setting without a default is, where its comment can't say it in a word
 _WHERE_NONE = {

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import text
 
 from db.engine import Database
@@ -12,12 +13,14 @@ from tests.bench.imports.reading import DATA
 from tests.commands import ROOT
 from tests.db.built_history import build
 from tests.db.conftest import shared_postgresql, shared_sqlite
+from tests.docs.examples import block_of
 
 __all__ = ["shared_postgresql", "shared_sqlite"]
 
 #: file that an example names -> the file of the tests that stands for it
 _IMPORTED = {
     "llama-bench.json": "llama-bench.json",
+    "results_2026-11-26T01-10-48.json": "results_tiny-qwen2.json",
     "out/results_2026-11-26T01-10-48.json": "results_tiny-qwen2.json",
 }
 
@@ -52,6 +55,10 @@ def scratch(
     folder = tmp_path / "clone"
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copyfile(folder / "examples" / "demo.toml", folder / "sweep.toml")
+    shutil.copyfile(folder / "examples" / "rivers.jsonl", folder / "rivers.jsonl")
+    (folder / "photos.jsonl").write_text(block_of("docs/pictures.md", "json"), encoding="utf-8")
+    (folder / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "photos" / "dog.jpg")
     for name, source in _IMPORTED.items():
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(DATA / source, folder / name)
