@@ -233,7 +233,8 @@ def _checkpoint(path: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"{path} is damaged, or no checkpoint of openai-whisper: {first_line(error)}") from error
+        # What torch says of such a file is long, and advises to run the code in it.
+        raise ModelError(f"{path} is damaged or cut off, or no checkpoint of openai-whisper") from error
     try:
         return ModelDimensions(**content["dims"]), dict(content["model_state_dict"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
