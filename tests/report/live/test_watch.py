@@ -38,8 +38,13 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def busy(database_url: str) -> Database:
-    """Give a database in which a job failed, one was measured, one runs, and others wait, one of them in vain."""
-    database = Database(database_url)
+    """Give a database of each kind in which something goes on."""
+    return filled(database_url)
+
+
+def filled(url: str) -> Database:
+    """Return a database in which a job failed, one was measured, one runs, and others wait, one of them in vain."""
+    database = Database(url)
     worker = add_worker(database)
     add_jobs(database, [new_job(), new_job(), new_job(), new_job(ATTACK)], name="nightly [bold]\x1b]0;x\x07")
     failed = claimed_by(database, worker)
@@ -157,28 +162,27 @@ def test_enter_on_a_batch_shows_it_alone_and_escape_all(busy: Database) -> None:
     drive(busy, steps)
 
 
-def test_keys_are_explained_and_q_ends(busy: Database) -> None:
+def test_keys_are_explained_and_q_ends(sqlite_url: str) -> None:
     async def steps(app: Watch, pilot: Pilot[int]) -> None:
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, Sheet))
         assert "go to the failures" in str(app.screen.query_one("#sheet Static").render())
         await pilot.press("escape", "tab", "q")
 
-    assert drive(busy, steps).return_value == 0
+    assert drive(filled(sqlite_url), steps).return_value == 0
 
 
-@pytest.mark.parametrize("size", [(20, 5), (40, 12), (60, 16), (141, 15)])
-def test_small_screens_hold_what_they_can(busy: Database, size: tuple[int, int]) -> None:
+def test_small_screens_hold_what_they_can(sqlite_url: str) -> None:
     async def steps(app: Watch, pilot: Pilot[int]) -> None:
-        await pilot.resize_terminal(200, 60)
-        await pilot.resize_terminal(*size)
-        await pilot.press("tab", "down", "end", "home")
-        assert said(app, "batches")
+        for size in ((20, 5), (200, 60), (40, 12), (60, 16), (141, 15)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("tab", "down", "end", "home")
+            assert said(app, "batches")
 
-    drive(busy, steps, size)
+    drive(filled(sqlite_url), steps)
 
 
-def test_redis_may_go_and_come_back(busy: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_may_go_and_come_back(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "_REDIS_AWAY_SECONDS", 0.05)
     trouble: list[str | None] = ["connection [red]refused\x1b"]
 
@@ -188,7 +192,7 @@ def test_redis_may_go_and_come_back(busy: Database, monkeypatch: pytest.MonkeyPa
         trouble[0] = None
         await until(pilot, lambda: "open batches" in head(app))
 
-    drive(busy, steps, (200, 24), redis=lambda: trouble[0])
+    drive(filled(sqlite_url), steps, (200, 24), redis=lambda: trouble[0])
 
 
 def test_the_database_may_go_and_come_back(busy: Database, request: pytest.FixtureRequest) -> None:
@@ -233,16 +237,17 @@ def postgresql_moves(
     return gone, lambda: server.execute("ALTER DATABASE {name} ALLOW_CONNECTIONS true", name=name)
 
 
-def test_a_fault_ends_the_screen_and_is_passed_on(busy: Database) -> None:
+def test_a_fault_ends_the_screen_and_is_passed_on(sqlite_url: str) -> None:
     async def steps(app: Watch, pilot: Pilot[int]) -> None:
         app.post_message(Found(Broken(RuntimeError("a fault"))))
         await until(pilot, lambda: app.failure is not None)
 
-    app = drive(busy, steps)
+    app = drive(filled(sqlite_url), steps)
     assert (str(app.failure), app.return_code) == ("a fault", 1)
 
 
-def test_a_fault_of_a_look_is_told(busy: Database) -> None:
+def test_a_fault_of_a_look_is_told(sqlite_url: str) -> None:
+    busy = Database(sqlite_url)
     told: list[object] = []
     looking = Looking(busy, told.append, interval_seconds=1.0, batch_id=None, check_redis=lambda: None)
     looking.once(lambda: 1 // 0)
