@@ -42,7 +42,7 @@ def draw_bars(data: Bars, width: int) -> str:
     rows = list(_rows(bars))
     values = finite(value for bar in bars for value in (bar.value, bar.low, bar.high))
     scale = scale_for(data.unit, values)
-    decimals = decimals_for(scale.of(bar.value) for bar in bars)
+    decimals = decimals_for((scale.of(bar.value) for bar in bars), data.unit)
     labels = {id(bar): shortened(bar.label, 34 if width > 400 else 20) for bar in bars}
     numbers = {id(bar): number(scale.of(bar.value), decimals, signed=data.unit == "points") for bar in bars}
     left = 12 + max(map(width_of, labels.values()))
@@ -71,7 +71,7 @@ def draw_bars(data: Bars, width: int) -> str:
             axes.plot([scale.of(end) for end in ends], [middle, middle], "|", color=INK, markersize=6, mew=1.2)
         sheet.text(left - 8, top + middle, labels[id(row.bar)], ha="right")
         sheet.text(width - 2, top + middle, numbers[id(row.bar)], ha="right")
-    sheet.text(width - 2, 10, scale.unit or "count", ha="right", fontsize=SMALL, color=QUIET)
+    sheet.text(width - 2, 10, shortened(scale.unit or "count", 40), ha="right", fontsize=SMALL, color=QUIET)
     if left_out > 0:
         sheet.text(0, sheet.height - 8, f"{left_out:,} more in the table", fontsize=SMALL, color=QUIET)
     return sheet.svg()

@@ -78,7 +78,7 @@ def _draw_day(axes: Axes, x: float, y: float, day: CalendarDay | None) -> None:
     if failed:
         axes.add_patch(Rectangle((x, y), side, side * failed, facecolor=WORSE, linewidth=0))
     if day.contaminated:
-        axes.plot(x + side / 2, y + side * 0.68, "o", markersize=3, mfc=PAPER, mec=INK, mew=0.8)
+        axes.plot(x + side / 2, y + side * 0.6, "o", markersize=4.6, mfc=PAPER, mec=INK, mew=0.9)
 
 
 def _legend(sheet: Sheet) -> None:

@@ -174,8 +174,11 @@ def logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
     """Make an axis logarithmic, with plainly written ticks at 1, 2 and 5, or at whole powers where they are many."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+    # Beyond these a float has no room for the axis's ends.
+    low = min(max(low, 1e-300), 1e298)
+    high = max(min(high, 1e300), low * 1.1)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    parts: tuple[int, ...] = (1, 2, 5) if len(powers) <= 3 else (1,)
+    parts: tuple[int, ...] = (1, 2, 5) if len(powers) <= 4 else (1,)
     every = max(len(powers) // 6, 1)
     ticks = [part * float(f"1e{power}") for power in powers[::every] for part in parts]
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")

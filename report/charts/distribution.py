@@ -33,7 +33,7 @@ def draw_distribution(data: Distribution, width: int) -> str:
     if not spreads:
         return nothing(width)
     scale = scale_for(data.unit, [_percentile(values, 0.5) for _, values in spreads])
-    decimals = decimals_for(scale.of(_percentile(values, 0.99)) for _, values in spreads)
+    decimals = min(decimals_for(scale.of(_percentile(values, 0.5)) for _, values in spreads), 2)
     legend = 18 * len(spreads)
     sheet = Sheet(width, legend + 280)
     axes = sheet.axes(48, legend + 34, 14, 40)
@@ -54,7 +54,7 @@ def draw_distribution(data: Distribution, width: int) -> str:
     _legend(sheet, [(label, values) for label, values in spreads], scale.of, decimals)
     quiet = {"fontsize": SMALL, "color": QUIET}
     sheet.text(0, legend + 18, "share of readings at or below", **quiet)
-    sheet.text(width - 14, sheet.height - 8, scale.unit or "count", ha="right", **quiet)
+    sheet.text(width - 14, sheet.height - 8, shortened(scale.unit or "count", 40), ha="right", **quiet)
     return sheet.svg()
 
 
@@ -63,10 +63,8 @@ def _legend(
 ) -> None:
     from matplotlib.lines import Line2D
 
-    numbers = [
-        f"p50 {number(scaled(_percentile(v, 0.5)), decimals)}   p99 {number(scaled(_percentile(v, 0.99)), decimals)}"
-        for _, v in spreads
-    ]
+    marks = [[number(scaled(_percentile(values, share)), decimals) for share in (0.5, 0.99)] for _, values in spreads]
+    numbers = [f"p50 {middle}\N{EM SPACE}p99 {high}" for middle, high in marks]
     room = sheet.width - 44 - max(width_of(text) for text in numbers)
     for index, (label, _) in enumerate(spreads):
         y = 9 + 18 * index

@@ -113,7 +113,7 @@ def _environment(mark: EnvironmentMark, longest: int) -> _Mark:
 
 def _label_span(spot: float, text: str, width: float) -> tuple[float, float]:
     wide = width_of(text, SMALL)
-    start = min(spot - 2, width - wide) if spot + wide <= width else max(spot + 2 - wide, 0.0)
+    start = spot + 4 if spot + 4 + wide <= width else max(spot - 4 - wide, 0.0)
     return start, start + wide + 10
 
 
@@ -183,4 +183,4 @@ def _legend(sheet: Sheet, data: HistoryLine, scale: Scale, unnamed: int) -> None
         words.append("○ disturbed")
     if unnamed:
         words.append(f"{unnamed} more marks in the table")
-    sheet.text(48, sheet.height - 9, "    ".join(words), fontsize=SMALL, color=QUIET)
+    sheet.text(48, sheet.height - 9, "\N{EM SPACE}".join(words), fontsize=SMALL, color=QUIET)

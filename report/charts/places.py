@@ -48,14 +48,14 @@ def lanes(spans: Sequence[tuple[float, float]], most: int) -> list[int | None]:
 
 
 def beside(x: float, y: float, size: tuple[float, float], away: float, taken: Sequence[Box], paper: Box) -> Box | None:
-    """Return a free place for a label near a point: right, left, above, below; None where there is none."""
+    """Return a free place for a label near a point, first of all above it at its right; None where there is none."""
     width, height = size
     for left, top in (
+        (x + away * 0.7, y - away * 0.7 - height * 0.8),
         (x + away, y - height / 2),
         (x - away - width, y - height / 2),
         (x - width / 2, y - away - height),
         (x - width / 2, y + away),
-        (x + away * 0.7, y - away * 0.7 - height),
         (x + away * 0.7, y + away * 0.7),
         (x - away * 0.7 - width, y - away * 0.7 - height),
         (x - away * 0.7 - width, y + away * 0.7),

@@ -11,6 +11,8 @@ _PLAIN = {"count", ""}
 #: beyond these powers of ten a number is written with its power
 _LARGEST_POWER = 9
 _SMALLEST_POWER = -4
+#: from here on a number has a power of ten in any case
+_WRITTEN_OUT = 1e15
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,27 @@ def scale_for(unit: str, values: Iterable[float | None]) -> Scale:
     return _plain(largest, "" if unit in _PLAIN else unit)
 
 
-def decimals_for(values: Iterable[float | None], digits: int = 3) -> int:
-    """Return the decimals that show the largest of the values with so many significant digits."""
+def decimals_for(values: Iterable[float | None], unit: str = "") -> int:
+    """Return the decimals for values that stand above each other: three or four significant digits for most.
+
+    Shares have one, since the interval of a share is never narrower; a column of whole numbers has none.
+    """
     present = [abs(value) for value in values if value is not None and math.isfinite(value) and value]
+    if unit in ("share", "points"):
+        return 1
     if not present or all(value == int(value) for value in present):
         return 0
-    return max(digits - 1 - math.floor(math.log10(max(present))), 0)
+    largest, smallest = max(present), min(present)
+    digits = 3 if unit in ("bytes", "ratio") else 4
+    return min(max(min(_decimals(largest, digits), _decimals(smallest, 3)), 0), 12)
 
 
 def number(value: float, decimals: int, *, signed: bool = False) -> str:
     """Return a number with a true minus and with thousands set apart: 1,234.5."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "not a number"
+    if abs(value) >= _WRITTEN_OUT:
+        return f"{value:{'+' if signed else ''}.3g}".replace("e+", "e").replace("-", "−")
     text = f"{value:{'+' if signed else ''},.{decimals}f}"
     return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-+")
 
@@ -66,13 +77,17 @@ def in_words(value: float, unit: str) -> str:
     """Return one value with its unit: 1.46 GiB, 38.2 tokens/s, +4.2 points."""
     scale = scale_for(unit, [value])
     scaled = scale.of(value)
-    text = number(scaled, decimals_for([scaled]), signed=unit == "points")
+    text = number(scaled, decimals_for([scaled], unit), signed=unit == "points")
     return f"{text}{between(scale.unit)}{scale.unit}"
 
 
 def between(unit: str) -> str:
     """Return what stands between a number and its unit."""
     return "" if unit in {"", "×"} else "\N{NO-BREAK SPACE}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    return digits - 1 - math.floor(math.log10(value))
 
 
 def _seconds(largest: float) -> Scale:

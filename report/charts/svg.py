@@ -8,6 +8,9 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _FONT = re.compile(r"font: (?:(bold|\d{3}) )?([\d.]+)px [^;]*")
+#: the page's fonts take its place
+_FAMILY = re.compile(r"font-family: [^;]*(; |$)")
+_NO_TURN = re.compile(r"rotate\(-?0 [^)]*\)")
 _DECIMALS = re.compile(r"(-?\d+\.\d)\d+")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
@@ -71,8 +74,11 @@ def _restyle(element: ET.Element, colours: dict[str, str]) -> None:
             element.set(name, " ".join(_DECIMALS.sub(r"\1", element.attrib[name]).split()))
     style = element.get("style")
     if style is not None:
+        style = _FAMILY.sub("", style)
         style = _FONT.sub(lambda found: f"font-size: {found[2]}px" + ("; font-weight: 600" if found[1] else ""), style)
         element.set("style", _COLOUR.sub(lambda found: colours.get(found.group(), found.group()), style))
+    if _NO_TURN.fullmatch(element.get("transform", "")):
+        del element.attrib["transform"]
     for name in ("fill", "stroke"):
         if name in element.attrib:
             element.set("style", f"{name}: {colours.get(element.attrib[name], element.attrib.pop(name))}")

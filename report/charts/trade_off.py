@@ -44,10 +44,10 @@ def draw_trade_off(data: TradeOff, width: int) -> str:
     rules(axes, "x")
     rules(axes, "y")
     best = sorted(place for p, place in zip(points, places, strict=True) if p.is_best)
-    axes.plot(*zip(*best, strict=True), color=SERIES[0], linewidth=1.0, linestyle=(0, (4, 2))) if best else None
+    axes.plot([x for x, _ in best], [y for _, y in best], color=SERIES[0], linewidth=0.8, linestyle=(0, (4, 2)))
     sizes = _sizes([p.quality for p in points])
     for point, (x, y), size in zip(points, places, sizes, strict=True):
-        marker = "X" if point.quality is None else "o"
+        marker = "x" if point.quality is None else "o"
         face = SERIES[0] if point.is_best else PAPER
         axes.plot(x, y, marker, markersize=size, mfc=face, mec=SERIES[0], mew=1.3, clip_on=False)
     _name(sheet, axes, data, points, places, sizes)
@@ -56,7 +56,9 @@ def draw_trade_off(data: TradeOff, width: int) -> str:
     sheet.text(width - 16, sheet.height - 42, f"memory, {memory.unit} →", ha="right", **quiet)
     filled = "● unbeaten in memory, speed and quality together, joined"
     sheet.text(0, sheet.height - 22, filled, **quiet)
-    sheet.text(0, sheet.height - 7, "○ beaten   ✕ quality not measured   larger: better answers", **quiet)
+    sheet.text(
+        0, sheet.height - 7, "○ beaten\N{EM SPACE}× quality not measured\N{EM SPACE}larger: better answers", **quiet
+    )
     return sheet.svg()
 
 
@@ -88,14 +90,14 @@ def _name(
 ) -> None:
     centres = [axes.transData.transform(place) for place in places]
     spots = [(float(x), sheet.height - float(y)) for x, y in centres]
-    taken = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    taken = [Box(x - 4, y - 4, x + 4, y + 4) for x, y in spots]
     paper = Box(2, 16, sheet.width - 2, sheet.height - 52)
     order = sorted(range(len(points)), key=lambda index: not points[index].is_best)
     for index in order:
         point, (x, y) = points[index], spots[index]
         text = shortened(point.label, 34 if sheet.is_wide else 18)
         if finite([point.quality]) and point.quality is not None:
-            text += f" · {in_words(point.quality, data.quality_unit)}"
+            text += f" · {shortened(in_words(point.quality, data.quality_unit), 20)}"
         box = beside(x, y, (width_of(text, SMALL), 12), sizes[index] / 2 + 5, taken, paper)
         if box is None:
             continue

@@ -57,13 +57,16 @@ class Figures:
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     def add(self, figure: Figure, scale: Scale | None = None, decimals: int | None = None) -> FigureView:
-        """Return a figure as it is read; with a scale, its unit stands elsewhere."""
+        """Return a figure as it is read; with a scale, its unit stands elsewhere.
+
+        Raises ValueError where the document doesn't have the figure's source.
+        """
         own = scale or scale_for(figure.unit, [figure.value])
         values = [own.of(value) for value in (figure.value, figure.low, figure.high) if value is not None]
         if decimals is None:
             decimals = decimals_for(values[:1], figure.unit)
         signed = figure.unit == "points"
-        ends = [number(value, decimals, signed=signed) for value in values[1:]] if len(values) == 3 else []
+        ends = _ends(values[1:], decimals, signed=signed) if len(values) == 3 else []
         return FigureView(
             href=f"#{self._trace(figure)}",
             exact=_exact(figure.value),
@@ -92,6 +95,8 @@ class Figures:
 
     def _trace(self, figure: Figure) -> str:
         key = (figure.source, figure.column, tuple(figure.key.items()), repr(figure.value), figure.run_ids)
+        if figure.source not in {source.id for source in self.sources}:
+            raise ValueError(f"a figure of {figure.column} names a source that the document lacks: {figure.source!r}")
         if key not in self._known:
             self._known[key] = f"figure-{len(self._known) + 1}"
             self._traces.setdefault(figure.source, []).append(
@@ -116,6 +121,15 @@ def column_scale(figures: Sequence[Figure]) -> tuple[Scale, int] | None:
         return None
     scale = scale_for(unit, [figure.value for figure in figures])
     return scale, decimals_for([scale.of(figure.value) for figure in figures], unit)
+
+
+def _ends(ends: Sequence[float], decimals: int, *, signed: bool) -> list[str]:
+    """Return the ends of an interval with as many decimals as tell them apart, within reason."""
+    for more in range(3):
+        texts = [number(end, decimals + more, signed=signed) for end in ends]
+        if texts[0] != texts[1] or ends[0] == ends[1]:
+            return texts
+    return [number(end, decimals, signed=signed) for end in ends]
 
 
 def _exact(value: object) -> str:
