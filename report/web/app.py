@@ -17,6 +17,7 @@ from report.web.guard import Door, guard
 from report.web.live_report import LiveReport
 from report.web.pages import Pages
 from report.web.reading import Reading, TooSlowError
+from report.web.style import PAGES, with_bar
 
 _log = logging.getLogger("benchbeat")
 _TITLES = {
@@ -48,6 +49,7 @@ def make_app(site: Site) -> Flask:
     app.jinja_env.finalize = _harmless
     app.url_map.strict_slashes = False
     app.config.update(MAX_CONTENT_LENGTH=0, PROPAGATE_EXCEPTIONS=False)
+    app.jinja_env.globals["pages"] = PAGES
     guard(app, site.door)
     report = LiveReport(site.database, site.make_report or render_report)
     Pages(site.database, site.reading, report).add_to(app)
@@ -61,7 +63,7 @@ def render_report(connection: Connection) -> str:
     from report.document.build import Scope, build_report
     from report.page.render import render_page
 
-    return render_page(build_report(connection, Scope()))
+    return with_bar(render_page(build_report(connection, Scope())))
 
 
 def _harmless(value: Any) -> Any:

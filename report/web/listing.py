@@ -15,7 +15,7 @@ from db.conditions import Condition, column_sql, kind_of, where_sql
 #: rows of a page
 PAGE_ROWS = 50
 #: rows of a download
-MAX_ROWS = 100_000
+MAX_ROWS = 50_000
 _MAX_CONDITIONS = 20
 _MAX_VALUE = 1000
 

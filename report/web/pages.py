@@ -15,9 +15,10 @@ from db.views import VIEWS
 from report.web.cells import Grid, grid
 from report.web.details import batch_details, run_details
 from report.web.downloads import download
+from report.web.easel import Easel
 from report.web.listing import MAX_ROWS, Listing, read_all, read_listing, read_page, usual_columns
 from report.web.live_report import LiveReport
-from report.web.reading import LONG_SECONDS, Reading
+from report.web.reading import FILE_SECONDS, Reading
 from report.web.series import series_details
 from report.web.style import stylesheet
 
@@ -37,6 +38,7 @@ class Pages:
         self._database = database
         self._reading = reading
         self._report = report
+        self._easel = Easel()
         self._heavy = threading.BoundedSemaphore(_HEAVY)
 
     def add_to(self, app: Flask) -> None:
@@ -88,7 +90,7 @@ class Pages:
         listing = read_listing(_VIEWS[name], request.args)
         if not listing.columns:
             listing = Listing(listing.view, listing.conditions, tuple(KINDS[listing.view]), listing.sort, listing.after)
-        with self._busy(), self._reading.open(LONG_SECONDS) as connection:
+        with self._busy(), self._reading.open(FILE_SECONDS) as connection:
             return download(listing.shown, read_all(connection, listing, MAX_ROWS), kind, name, MAX_ROWS)
 
     def run(self, number: int) -> str:
@@ -111,7 +113,7 @@ class Pages:
 
     def series(self, series: str) -> str:
         """Show one series over time."""
-        found = series_details(self._database, self._reading, series, request.args.get("figure"))
+        found = series_details(self._database, self._reading, self._easel, series, request.args.get("figure"))
         return render_template("series.html", found=found) if found else abort(404, f"There is no series {series}")
 
     def sql(self) -> str | tuple[str, int]:

@@ -22,8 +22,9 @@ from db.readonly import Rows, select
 
 #: what a page may take of the database's time
 PAGE_SECONDS = 5.0
-#: ... and a download, or a statement of one's own
-LONG_SECONDS = 20.0
+#: ... a statement of one's own, and a file
+SQL_SECONDS = 20.0
+FILE_SECONDS = 60.0
 
 #: PostgreSQL's code for a statement that was stopped
 _STOPPED = "57014"
@@ -67,7 +68,7 @@ class Reading:
                 raise UnavailableError(f"The database can't be read ({_reason(error)})") from error
             raise
 
-    def ask(self, statement: str, seconds: float = LONG_SECONDS) -> Rows:
+    def ask(self, statement: str, seconds: float = SQL_SECONDS) -> Rows:
         """Return the answer to a statement of somebody's own. Raises QueryError."""
         return select(self._database_url, statement, timeout_seconds=seconds, reader_url=self._login)
 

@@ -1,11 +1,9 @@
 """One series: its runs over time, drawn and listed."""
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -17,7 +15,9 @@ from db.engine import Database
 from db.history import METRICS
 from db.tables import run, series_key
 from report.charts.data import EnvironmentMark, HistoryLine, LevelChangeMark, LinePoint, Picture
+from report.charts.svg import titled
 from report.web.cells import Cell, Grid, facts, grid
+from report.web.easel import Easel
 from report.web.reading import Reading, rows_of
 
 #: runs that are drawn and listed, the last ones
@@ -32,8 +32,6 @@ _ABOUT = (
 _LISTED = ("run_id", "started_at", "batch", *_FIGURES, "ttft_seconds", "contaminated", "contamination")
 _UNITS = {"accuracy": "share", "word_error_rate": "share", "quality": "of 10", "readability": "of 100"}
 _Z = 1.959963984540054
-# matplotlib draws one picture at a time
-_PEN = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,17 @@ class SeriesDetails:
     figures: list[str]
     #: what the picture shows, in words
     description: str
+    #: None where there is nothing to draw, or it is not drawn yet
     picture: Picture | None
+    #: whether it is being drawn
+    is_drawing: bool
     runs: Grid
     changes: Grid
 
 
-def series_details(database: Database, reading: Reading, series: str, figure: str | None) -> SeriesDetails | None:
+def series_details(
+    database: Database, reading: Reading, easel: Easel, series: str, figure: str | None
+) -> SeriesDetails | None:
     """Return all about a series, or None where there is none. Raises InputError for a figure that it has not."""
     ids = _last_runs(database, series)
     if not ids:
@@ -71,6 +74,7 @@ def series_details(database: Database, reading: Reading, series: str, figure: st
     chosen = _figure(figure, figures)
     marks = [dict(zip(change_columns, row, strict=True)) for row in changes]
     line = history_line(runs, marks, chosen)
+    picture = easel.picture(line) if line.points else None
     last = runs[: -LISTED_RUNS - 1 : -1]
     kept = [name for name in _LISTED if any(each[name] is not None for each in last)]
     return SeriesDetails(
@@ -79,7 +83,8 @@ def series_details(database: Database, reading: Reading, series: str, figure: st
         chosen,
         figures,
         _description(chosen, line),
-        _drawn(line) if line.points else None,
+        None if picture is None else _described(picture, chosen, _description(chosen, line)),
+        picture is None and bool(line.points),
         grid(
             "The last runs" if len(runs) > len(last) else "Runs",
             kept,
@@ -118,6 +123,13 @@ def history_line(runs: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[st
         if (state := _state(each["state"])) is not None and begin is not None and _moment(each["changed_at"]) >= begin
     )
     return HistoryLine(_unit(figure), points, marks, environments)
+
+
+def _described(picture: Picture, title: str, description: str) -> Picture:
+    narrow, wide = (
+        titled(svg, name, title, description) for name, svg in (("narrow", picture.narrow), ("wide", picture.wide))
+    )
+    return Picture(narrow, wide)
 
 
 def _last_runs(database: Database, series: str) -> list[int]:
@@ -184,11 +196,3 @@ def _description(figure: str, line: HistoryLine) -> str:
         f"{max(values):.4g} {line.unit}, the last {values[-1]:.4g}. Changes of level: {len(line.changes)}; "
         f"changes of the environment: {len(line.environments)}."
     )
-
-
-@lru_cache(maxsize=128)
-def _drawn(line: HistoryLine) -> Picture:
-    from report.charts.draw import draw
-
-    with _PEN:
-        return draw(line)

@@ -85,6 +85,7 @@ def test_every_setting_has_a_variable(home: Path, folder: Path, tmp_path: Path) 
         "log_format": "json",
         "alert_urls": "json://host/hook",
         "alert_command": "page-me",
+        "web_token": "let-me-read-this",
         "remote_control": "true",
     }
     assert {"home", *given} == set(Settings.model_fields)

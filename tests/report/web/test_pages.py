@@ -3,35 +3,41 @@
 import csv
 import io
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import html5lib
+import html5lib  # type: ignore[import-untyped]
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
+from db.engine import Database
 from db.views import VIEWS
+from report.web.app import render_report
 from report.web.live_report import LiveReport
+from report.web.style import stylesheet
 from tests.report.web.conftest import EVIL, Open
+from tests.waiting import wait_until
 
 VIEW_PAGES = sorted({"runs", *VIEWS} - {"history"})
 STATIC_PAGES = ["/sql", "/runs/1", "/runs/5", "/batches/5", *(f"/{name}" for name in VIEW_PAGES)]
 
 
 class _Links(HTMLParser):
-    """Collects the addresses on a page."""
+    """Collects the addresses on a page, in their order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[str] = set()
+        self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take an address down."""
-        self.found |= {value for name, value in attrs if name == "href" and value and tag == "a"}
+        self.found += [value for name, value in attrs if name == "href" and value and tag == "a"]
 
 
-def links(html: str) -> set[str]:
+def links(html: str) -> list[str]:
     """Return the addresses on a page."""
     reader = _Links()
     reader.feed(html)
@@ -58,7 +64,7 @@ def test_every_page_is_valid_html_without_a_script(pages: FlaskClient, address: 
 def test_what_is_linked_is_there(pages: FlaskClient) -> None:
     seen: set[str] = set()
     for start in ("/runs", "/runs/5", "/batches", "/batches/5", "/schedules", "/changes", "/sql"):
-        seen |= links(pages.get(start).text)
+        seen |= set(links(pages.get(start).text))
     # every kind of address, of each three
     kinds: dict[str, list[str]] = {}
     for address in sorted(seen):
@@ -88,7 +94,7 @@ def test_sorted_pages_hold_every_run_once(pages: FlaskClient, sort: str) -> None
     while address:
         page = pages.get(address)
         assert page.status_code == 200
-        found += [each for each in _in_order(page.text) if each.startswith("/runs/")]
+        found += [each for each in links(page.text) if each.startswith("/runs/")]
         address = next((each for each in links(page.text) if "after=" in each), None)
     assert len(found) == len(set(found)) > 50
     column = sort.removeprefix("-")
@@ -96,26 +102,6 @@ def test_sorted_pages_hold_every_run_once(pages: FlaskClient, sort: str) -> None
     assert found == [f"/runs/{row['run_id']}" for row in wanted]
     known = [row[column] for row in wanted if row[column] is not None]
     assert known == sorted(known, reverse=sort.startswith("-"))
-
-
-def _in_order(html: str) -> list[str]:
-    found: list[str] = []
-    reader = _Links()
-    reader.found = _Ordered(found)  # type: ignore[assignment]
-    reader.feed(html)
-    return found
-
-
-class _Ordered(set[str]):
-    """Keeps the order in which addresses are added."""
-
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self._found = found
-
-    def __ior__(self, other: Any) -> "_Ordered":
-        self._found += other
-        return self
 
 
 @pytest.mark.parametrize("view", VIEW_PAGES)
@@ -182,13 +168,19 @@ def test_what_is_not_there_is_a_page_that_says_so(pages: FlaskClient, address: s
 
 def test_a_series_is_drawn_with_its_runs(pages: FlaskClient) -> None:
     (asked,) = rows(pages, "/sql.json?statement=select+series+from+history+where+new_tokens=64+order+by+run_id+limit+1")
-    page = pages.get(f"/series/{asked['series']}")
-    assert page.status_code == 200
+    address = f"/series/{asked['series']}"
+    page = wait_until(lambda: _drawn(pages.get(address)), "the series is drawn")
+    assert page is not None
     assert page.text.count("<svg") == 2
     assert "decode_tokens_per_second of 4 runs" in page.text
     assert "torch_version 2.12.0" in page.text.replace("&gt;", ">") or "changes of the environment: 1" in page.text
     assert pages.get(f"/series/{asked['series']}?figure=latency_seconds").status_code == 200
     assert pages.get(f"/series/{asked['series']}?figure=nothing").status_code == 400
+
+
+def _drawn(page: TestResponse) -> TestResponse | None:
+    assert page.status_code == 200
+    return None if "is being drawn" in page.text else page
 
 
 def test_a_name_from_the_history_is_text_everywhere(pages: FlaskClient) -> None:
@@ -233,6 +225,21 @@ def test_the_report_is_made_in_the_background(pages: FlaskClient) -> None:
     pages.get("/")
     report.wait(20)
     assert "Made up" in pages.get("/").text
+
+
+def test_the_real_report_is_shown_with_the_way_to_the_other_pages(web_sqlite: str) -> None:
+    database = Database(web_sqlite)
+    with database.read() as connection:
+        page = render_report(connection)
+    database.dispose()
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert {"/", "/runs", "/sql"} <= set(links(page))
+
+
+def test_the_style_has_the_report_s_colours() -> None:
+    style = stylesheet()
+    assert style.count("--ink:") == 2
+    assert all(f"{name}:" in style for name in re.findall(r"var\((--[\w-]+)", style))
 
 
 def test_a_database_that_is_away_is_said(tmp_path: Path, web_sqlite: str, browse: Open) -> None:

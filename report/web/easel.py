@@ -1,0 +1,47 @@
+"""Pictures for the pages: drawn beside them, one at a time, and kept."""
+
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYetError
+from threading import Lock
+
+from report.charts.data import ChartData, Picture
+
+#: pictures that are kept
+KEPT = 128
+#: how long a page waits for its picture
+PATIENCE_SECONDS = 0.05
+
+
+class Easel:
+    """Draws pictures in a thread of its own: matplotlib takes longer for one than a page may."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pictures: OrderedDict[ChartData, Future[Picture]] = OrderedDict()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="easel")
+
+    def picture(self, data: ChartData) -> Picture | None:
+        """Return the picture of data, or None where it is still being drawn."""
+        with self._lock:
+            future = self._pictures.get(data)
+            if future is None:
+                future = self._pictures[data] = self._thread.submit(_drawn, data)
+                self._forget()
+            self._pictures.move_to_end(data)
+        try:
+            return future.result(PATIENCE_SECONDS)
+        except NotYetError:
+            return None
+
+    def _forget(self) -> None:
+        """Let go of what was not looked at for the longest time."""
+        while len(self._pictures) > KEPT:
+            _, future = self._pictures.popitem(last=False)
+            future.cancel()
+
+
+def _drawn(data: ChartData) -> Picture:
+    from report.charts.draw import draw
+
+    return draw(data)
