@@ -92,6 +92,9 @@ def _lines(page: str, text: str) -> Iterator[Line]:
     variables = []
     while words and _VARIABLE.fullmatch(words[0]):
         variables.append(words.pop(0))
+    if variables and "$(" in variables[-1]:
+        # What another program prints is the value.
+        variables[-1], words = variables[-1].partition("=")[0] + "=", []
     end = next((place for place, word in enumerate(words) if word in _ENDS), len(words))
     if words or variables:
         yield Line(page, text.strip(), tuple(variables), tuple(words[:end]))
