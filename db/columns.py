@@ -48,10 +48,10 @@ _HISTORY = """
 _COLUMNS = {
     "history": _HISTORY,
     "latest": _HISTORY,
+    "newest": _HISTORY,
     "series": """
     series model revision task workload strategy temperature top_p precision attention batch_size prompt_tokens
     new_tokens device machine runs contaminated_runs first_run_at last_run_at definition
-    last_run_id
     """,
     "samples": """
     run_id iteration batch_size prompt_tokens new_tokens ttft_seconds latency_seconds decode_tokens_per_second

@@ -13,6 +13,9 @@ from db.jobs import in_parts
 _SCORERS = """
 SELECT r.id, w.definition FROM run r JOIN workload w ON w.hash = r.workload_hash WHERE r.id IN :runs
 """
+_DEFINITIONS = """
+SELECT r.id, k.definition FROM run r JOIN series_key k ON k.id = r.series_id WHERE r.id IN :runs
+"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,16 @@ def differences(
         (before, after): paired_difference(values[before], values[after])
         for before, after in couples
         if values[before].keys() & values[after].keys()
+    }
+
+
+def definitions(connection: Connection, run_ids: Sequence[int]) -> dict[int, str]:
+    """Return what makes the series of each run, as JSON."""
+    statement = text(_DEFINITIONS).bindparams(bindparam("runs", expanding=True))
+    return {
+        row.id: row.definition
+        for part in in_parts(list(run_ids))
+        for row in connection.execute(statement, {"runs": part})
     }
 
 

@@ -43,15 +43,7 @@ def speed_runs(scope: Scope) -> str:
 
 def answer_runs(scope: Scope) -> str:
     """Return the last run of each series that was asked something: a disturbance leaves answers as they are."""
-    asked = "items IS NOT NULL"
-    if scope.is_cut:
-        return _last_runs(scope, "history", asked)
-    return f"""SELECT {_RUN},
-    {_MEMORY}, s.definition
-FROM series s
-JOIN history h ON h.run_id = s.last_run_id
-WHERE {scope.where("h")} AND h.{OURS} AND h.{asked}
-ORDER BY h.run_id"""
+    return _last_runs(scope, "newest", "items IS NOT NULL")
 
 
 def _last_runs(scope: Scope, view: str, condition: str) -> str:
@@ -59,13 +51,12 @@ def _last_runs(scope: Scope, view: str, condition: str) -> str:
         return f"""SELECT {_RUN},
     {_MEMORY}
 FROM {view} h
-WHERE {scope.where("h")} AND h.{OURS}
+WHERE {scope.where("h")} AND h.{OURS} AND {condition}
 ORDER BY h.run_id"""
     return f"""SELECT {_RUN},
-    {_MEMORY}, s.definition
+    {_MEMORY}
 FROM (SELECT g.*, row_number() OVER (PARTITION BY series ORDER BY started_at DESC, run_id DESC) AS age
     FROM history g WHERE {scope.where("g")} AND g.{OURS} AND {condition}) h
-JOIN series s ON s.series = h.series
 WHERE h.age = 1
 ORDER BY h.run_id"""
 
@@ -124,16 +115,6 @@ FROM changes
 WHERE {scope.where(time="changed_at")} AND state IN ('confirmed', 'suspected')
 ORDER BY changed_at DESC, change_id DESC
 LIMIT {_MOST}"""
-
-
-def long_series(scope: Scope) -> str:
-    """Return the series of speed with the most runs."""
-    where = Scope(scope.since, None, (), scope.machines, scope.models).where(time="last_run_at")
-    return f"""SELECT series, model, workload, precision, prompt_tokens, new_tokens, device, machine, runs
-FROM series
-WHERE {where} AND new_tokens IS NOT NULL
-ORDER BY runs DESC, series
-LIMIT 50"""
 
 
 def line(scope: Scope, series: str) -> str:

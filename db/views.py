@@ -17,6 +17,10 @@ VIEWS: dict[str, tuple[str, str]] = {
         "the last clean run of each series, columns as in history",
         "select model, machine, decode_tokens_per_second from latest where workload = 'speed'",
     ),
+    "newest": (
+        "the last run of each series, disturbed or not, columns as in history",
+        "select model, workload, strategy, accuracy from newest where accuracy is not null",
+    ),
     "series": (
         "one row a series: the runs that may be compared",
         "select model, workload, strategy, runs from series order by runs desc",
@@ -100,23 +104,23 @@ JOIN environment e ON e.id = r.environment_id
 """
 
 # One probe a series, not one a run.
-_LATEST = _HISTORY.replace(
+_NEWEST = _HISTORY.replace(
     """FROM run r
 JOIN batch b ON b.id = r.batch_id
 JOIN series_key k ON k.id = r.series_id
 """,
     """FROM series_key k
-JOIN run r ON r.id = (SELECT l.id FROM run l WHERE l.series_id = k.id AND NOT l.contaminated
+JOIN run r ON r.id = (SELECT l.id FROM run l WHERE l.series_id = k.id
     ORDER BY l.started_at DESC, l.id DESC LIMIT 1)
 JOIN batch b ON b.id = r.batch_id
 """,
 )
+_LATEST = _NEWEST.replace("l.series_id = k.id\n", "l.series_id = k.id AND NOT l.contaminated\n")
 
 _SERIES = """
 SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
     l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
-    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition,
-    g.last_id AS last_run_id
+    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
 FROM (SELECT series_id, count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS contaminated_runs,
         min(started_at) AS first_at, max(started_at) AS last_at, max(id) AS last_id
     FROM run GROUP BY series_id) g
@@ -240,6 +244,7 @@ def _statements(dialect: str) -> Iterator[tuple[str, str]]:
     run_times = times(started_at="r.started_at", finished_at="r.finished_at", samples_pruned_at="r.samples_pruned_at")
     yield "history", _HISTORY.format(**run_times)
     yield "latest", _LATEST.format(**run_times)
+    yield "newest", _NEWEST.format(**run_times)
     yield "series", _SERIES.format(**times(first_at="g.first_at", last_at="g.last_at"))
     yield "samples", _SAMPLES
     yield "answers", _ANSWERS

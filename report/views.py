@@ -19,6 +19,6 @@ def print_views(database: Database, output: str) -> None:
         return
     for name, (line, example) in VIEWS.items():
         click.echo(click.style(name, bold=True) + f": {line}")
-        listed = "(the columns of history)" if name == "latest" else ", ".join(columns[name])
+        listed = "(the columns of history)" if name in ("latest", "newest") else ", ".join(columns[name])
         click.echo(click.wrap_text(listed, min(100, terminal_width()), "    ", "    "))
         click.echo(f'    benchbeat sql "{example}"\n')

@@ -1,4 +1,4 @@
-"""Views only: `latest` probes once a series, and `series` names its last run."""
+"""Views only: `latest` probes once a series, and `newest` gives the last run, disturbed or not."""
 
 revision = "0008"
 down_revision = "0007"

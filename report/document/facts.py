@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from db import report_queries as queries
+from db.report_pairs import definitions
 from report.document.evidence import Couple, Evidence, Row
 
 SPEED, ANSWERS, PLACES = "last-clean-runs", "last-answers", "environments"
@@ -135,10 +136,12 @@ class Facts:
 def read_facts(evidence: Evidence) -> Facts:
     """Return what was measured in the scope."""
     scope = evidence.scope
+    answers = evidence.ask(ANSWERS, queries.answer_runs(scope))
+    known = definitions(evidence.connection, [row["run_id"] for row in answers])
+    for row in answers:
+        row["definition"] = known[row["run_id"]]
     return Facts(
-        evidence.ask(PLACES, queries.environments(scope)),
-        evidence.ask(SPEED, queries.speed_runs(scope)),
-        evidence.ask(ANSWERS, queries.answer_runs(scope)),
+        evidence.ask(PLACES, queries.environments(scope)), evidence.ask(SPEED, queries.speed_runs(scope)), answers
     )
 
 

@@ -11,6 +11,7 @@ from report.charts.data import Calendar, CalendarDay, EnvironmentMark, HistoryLi
 from report.document.evidence import Evidence, Row, figure, latency
 from report.document.facts import Facts
 from report.document.parts import Block, Bullets, Cell, Chart, Figure, Paragraph, Section, Table, Text
+from report.document.performance import measured
 
 MOST_CHANGES, MOST_LINES, MOST_ENVIRONMENTS, MOST_NIGHTS, LISTED_RUNS = 20, 6, 20, 14, 10
 CHANGES = "changes"
@@ -95,10 +96,13 @@ def as_time(text: str) -> datetime:
 
 
 def _lines(evidence: Evidence, facts: Facts, changes: list[dict[str, Any]]) -> list[Block]:
-    """Return lines of the most telling series: those whose level changed last, then those with the most runs."""
+    """Return lines of the most telling series.
+
+    Those whose level changed last, then those of the runs that the tables of speed show, the fastest first.
+    """
+    shown = [row.run for row in measured(facts, "text") if row.run["new_tokens"] is not None]
     chosen: dict[str, Row] = {}
-    long = [row for row in evidence.ask("series", queries.long_series(evidence.scope)) if row["runs"] > 2]
-    for each in (*(row for row in changes if row["state"] == "confirmed"), *long):
+    for each in (*(row for row in changes if row["state"] == "confirmed"), *shown):
         chosen.setdefault(each["series"], each)
     marks = environment_marks(facts)
     found = []
@@ -114,7 +118,7 @@ def _line(
     evidence: Evidence, source: str, series: str, row: Row, changes: list[dict[str, Any]], marks: list[EnvironmentMark]
 ) -> Chart | None:
     runs = evidence.ask(source, queries.line(evidence.scope, series))
-    if not runs:
+    if len(runs) < 2:
         return None
     points = tuple(
         LinePoint(

@@ -23,6 +23,7 @@ _MAX_VALUE = 1000
 KEYS: dict[str, tuple[str, ...]] = {
     "history": ("run_id",),
     "latest": ("run_id",),
+    "newest": ("run_id",),
     "series": ("series",),
     "samples": ("run_id", "iteration"),
     "answers": ("run_id", "item_id", "sample"),
@@ -46,6 +47,7 @@ _HISTORY = """
 _USUAL = {
     "history": _HISTORY,
     "latest": _HISTORY,
+    "newest": _HISTORY,
     "series": "series model workload strategy temperature precision machine runs contaminated_runs last_run_at",
     "answers": "run_id item_id sample prompt expected text score level language finish new_tokens",
     "surroundings": """

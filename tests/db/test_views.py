@@ -80,6 +80,7 @@ def test_the_interface_has_these_views() -> None:
     assert set(VIEWS) == {
         "history",
         "latest",
+        "newest",
         "series",
         "samples",
         "answers",
@@ -96,7 +97,7 @@ def test_the_interface_has_these_views() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["history", "latest"])
+@pytest.mark.parametrize("name", ["history", "latest", "newest"])
 def test_history_has_every_public_column_in_its_place(database: Database, name: str) -> None:
     with database.read() as connection:
         columns = list(connection.execute(text(f"SELECT * FROM {name}")).keys())
@@ -137,6 +138,13 @@ def test_latest_is_the_last_clean_run_of_each_series(database: Database) -> None
     other = measure(database, spec=SPEED_SPEC)
     assert [row["run_id"] for row in ask(database, "SELECT run_id FROM latest ORDER BY run_id")] == [newest, other]
     assert first < newest
+
+
+def test_newest_is_the_last_run_of_each_series_disturbed_or_not(database: Database) -> None:
+    measure(database, started_at=1_700_000_000)
+    last = measure(database, started_at=1_700_003_000, contamination=("The processor was throttled",))
+    measure(database, started_at=1_700_001_000)
+    assert [row["run_id"] for row in ask(database, "SELECT run_id FROM newest")] == [last]
 
 
 def test_a_series_without_a_clean_run_has_no_latest(database: Database) -> None:
