@@ -1,9 +1,11 @@
 """Nightly sweeps: a square a day, weeks as columns, the failed part of a day cut off its top."""
 
 from datetime import date, timedelta
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from report.charts.canvas import FAINT, INK, PAPER, QUIET, SERIES, SMALL, WORSE, Sheet, nothing
 from report.charts.data import Calendar, CalendarDay
@@ -14,6 +16,9 @@ _MOST_WEEKS = 3 * 53
 _DAYS = ("Mon", "", "Wed", "", "Fri", "", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MARGIN = 30
+_GAP, _SIDE = 0.08, 0.84
+#: left, top and height of a rectangle
+_Corner = tuple[float, float, float]
 
 
 def draw_calendar(data: Calendar, width: int) -> str:
@@ -52,6 +57,7 @@ def _draw_block(
     axes.set(xlim=(0, weeks), ylim=(7, 0), xticks=[], yticks=[])
     for row, name in enumerate(_DAYS):
         sheet.text(0, top + square * (row + 0.5), name, fontsize=SMALL - 1, color=QUIET)
+    squares = _Squares()
     for week in range(weeks):
         monday = start + timedelta(weeks=week)
         new = next((d for d in (monday + timedelta(days=n) for n in range(7)) if d.day == 1), None)
@@ -61,24 +67,52 @@ def _draw_block(
         for row in range(7):
             day = monday + timedelta(days=row)
             if span[0] <= day <= span[1]:
-                _draw_day(axes, week, row, days.get(day))
+                squares.add(week, row, days.get(day))
+    squares.draw(axes)
 
 
-def _draw_day(axes: Axes, x: float, y: float, day: CalendarDay | None) -> None:
-    x, y, side = x + 0.08, y + 0.08, 0.84
-    total = day.done + day.failed if day else 0
-    if day is None or total == 0:
-        axes.add_patch(Rectangle((x, y), side, side, facecolor="none", edgecolor=FAINT, linewidth=0.7))
+class _Squares:
+    """Squares of days by their look, each look drawn as one path: a year has hundreds."""
+
+    def __init__(self) -> None:
+        self._empty: list[_Corner] = []
+        self._done: list[_Corner] = []
+        self._failed: list[_Corner] = []
+        self._disturbed: list[tuple[float, float]] = []
+
+    def add(self, week: float, row: float, day: CalendarDay | None) -> None:
+        """Add a day's square at a place."""
+        x, y = week + _GAP, row + _GAP
+        total = day.done + day.failed if day else 0
+        if day is None or total <= 0:
+            self._empty.append((x, y, _SIDE))
+            return
+        # A single failure among hundreds is still seen.
+        failed = min(max(day.failed / total, 0.3), 1.0) * _SIDE if day.failed > 0 else 0.0
+        if failed < _SIDE:
+            self._done.append((x, y + failed, _SIDE - failed))
+        if failed:
+            self._failed.append((x, y, failed))
+        if day.contaminated > 0:
+            self._disturbed.append((x + _SIDE / 2, y + _SIDE * 0.6))
+
+    def draw(self, axes: Axes) -> None:
+        """Draw all squares."""
+        _draw(axes, self._empty, facecolor="none", edgecolor=FAINT, linewidth=0.7)
+        _draw(axes, self._done, facecolor=SERIES[0], alpha=0.55, linewidth=0)
+        _draw(axes, self._failed, facecolor=WORSE, linewidth=0)
+        xs, ys = [x for x, _ in self._disturbed], [y for _, y in self._disturbed]
+        axes.plot(xs, ys, "o", markersize=4.6, mfc=PAPER, mec=INK, mew=0.9)
+
+
+def _draw(axes: Axes, corners: list[_Corner], **look: Any) -> None:
+    if not corners:
         return
-    # A single failure among hundreds is still seen.
-    failed = max(day.failed / total, 0.3) if day.failed else 0.0
-    axes.add_patch(
-        Rectangle((x, y + side * failed), side, side * (1 - failed), facecolor=SERIES[0], alpha=0.55, linewidth=0)
-    )
-    if failed:
-        axes.add_patch(Rectangle((x, y), side, side * failed, facecolor=WORSE, linewidth=0))
-    if day.contaminated:
-        axes.plot(x + side / 2, y + side * 0.6, "o", markersize=4.6, mfc=PAPER, mec=INK, mew=0.9)
+    outlines = [
+        Path([(x, y), (x + _SIDE, y), (x + _SIDE, y + tall), (x, y + tall), (x, y)], closed=True)
+        for x, y, tall in corners
+    ]
+    axes.add_patch(PathPatch(Path.make_compound_path(*outlines), **look))
 
 
 def _legend(sheet: Sheet) -> None:
@@ -91,8 +125,9 @@ def _legend(sheet: Sheet) -> None:
         (CalendarDay(day, 1, 0, 1), "some disturbed"),
         (None, "no sweep"),
     )
-    x = 0.0
+    x, squares = 0.0, _Squares()
     for example, text in entries:
-        _draw_day(axes, x / 14, 0, example)
+        squares.add(x / 14, 0, example)
         sheet.text(x + 18, sheet.height - 9, text, fontsize=SMALL, color=QUIET)
         x += 26 + 6.0 * len(text)
+    squares.draw(axes)

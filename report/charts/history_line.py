@@ -108,7 +108,7 @@ def _change(mark: LevelChangeMark) -> _Mark:
 
 
 def _environment(mark: EnvironmentMark, longest: int) -> _Mark:
-    return _Mark(_day(mark.at), shortened(mark.text, longest), QUIET, (0, (1, 2)), is_change=False)
+    return _Mark(_day(mark.at), shortened(mark.text.replace("->", "→"), longest), QUIET, (0, (1, 2)), is_change=False)
 
 
 def _label_span(spot: float, text: str, width: float) -> tuple[float, float]:
@@ -177,7 +177,7 @@ def _leader(sheet: Sheet, x: float, start: float, end: float, mark: _Mark) -> No
 
 
 def _legend(sheet: Sheet, data: HistoryLine, scale: Scale, unnamed: int) -> None:
-    sheet.text(0, 8, shortened(scale.unit or "count", 40), fontsize=SMALL, color=QUIET)
+    sheet.text(0, sheet.height - 48 - _PLOT - 10, shortened(scale.unit or "count", 40), fontsize=SMALL, color=QUIET)
     words = ["● run with its interval"]
     if any(p.contaminated for p in data.points):
         words.append("○ disturbed")

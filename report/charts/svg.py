@@ -23,6 +23,7 @@ def for_page(drawn: str, colours: dict[str, str]) -> str:
     """Return a drawing of matplotlib's as an element for a page; `colours` maps its colours to CSS values."""
     root = ET.fromstring(drawn)
     _remove(root)
+    _share_styles(root)
     used = _references(root)
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
@@ -55,6 +56,17 @@ def _remove(element: ET.Element) -> None:
             element.remove(child)
         else:
             _remove(child)
+
+
+def _share_styles(root: ET.Element) -> None:
+    """Give marks that look alike their style once, on what holds them."""
+    for group in root.iter(f"{_SVG}g"):
+        uses = [child for child in group if child.tag == f"{_SVG}use"]
+        styles = {use.get("style") for use in uses}
+        if len(uses) > 1 and len(styles) == 1 and "style" not in group.attrib and len(uses) == len(group):
+            group.set("style", styles.pop() or "")
+            for use in uses:
+                use.attrib.pop("style", None)
 
 
 def _references(root: ET.Element) -> set[str | None]:

@@ -6,7 +6,7 @@ from typing import Any
 from report.document.parts import Bullets, Chart, Code, Document, Figure, Paragraph, Table
 from report.page.figures import Figures, TracedSource
 from report.page.tables import TableView, view_table
-from report.page.words import ids_apart, in_place, on_one_line, on_their_lines, plain
+from report.page.words import ids_apart, in_place, on_one_line, on_their_lines, plain, with_code
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -25,7 +25,12 @@ def render_page(document: Document) -> str:
     )
     page = _Page(document)
     environment.filters.update(
-        words=on_one_line, lines=on_their_lines, kind=_kind, figure=page.figures.add, is_figure=_is_figure
+        words=on_one_line,
+        prose=with_code,
+        lines=on_their_lines,
+        kind=_kind,
+        figure=page.figures.add,
+        is_figure=_is_figure,
     )
     return environment.get_template("report.html").render(
         document=document,

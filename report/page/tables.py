@@ -6,6 +6,9 @@ from report.charts.quantities import Scale
 from report.document.parts import Cell, Figure, Table
 from report.page.figures import Figures, FigureView, column_scale
 
+#: a text of so few letters is a mark between numbers: a dash
+_MARK = 2
+
 
 @dataclass(frozen=True)
 class ColumnView:
@@ -46,7 +49,7 @@ def view_table(table: Table, id: str, figures: Figures) -> TableView:
     inside = [[cell for cell in column if isinstance(cell, Figure)] for column in cells]
     scales = [column_scale(column) for column in inside]
     columns = tuple(
-        ColumnView(name, _unit(name, scale), bool(column) and not any(isinstance(cell, str) for cell in all_cells))
+        ColumnView(name, _unit(name, scale), bool(column) and all(_is_short(cell) for cell in all_cells))
         for name, scale, column, all_cells in zip(table.columns, scales, inside, cells, strict=True)
     )
     all_figures = [figure for column in inside for figure in column]
@@ -68,6 +71,10 @@ def _unit(name: str, scale: tuple[Scale, int] | None) -> str:
         return ""
     unit = scale[0].unit
     return "" if unit.casefold() in name.casefold().replace("(", " ").replace(")", " ").split() else unit
+
+
+def _is_short(cell: Cell) -> bool:
+    return not isinstance(cell, str) or len(cell) <= _MARK
 
 
 def _cell(cell: Cell, scale: tuple[Scale, int] | None, figures: Figures) -> CellView:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TAB = " " * 4
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def plain(text: str) -> str:
@@ -24,6 +25,17 @@ def on_one_line(text: str) -> "Markup":
 
     safe = escape(one_line(text))
     return Markup("<bdi>{}</bdi>").format(safe) if _is_partly_right_to_left(text) else safe
+
+
+def with_code(text: str) -> "Markup":
+    """Return a sentence for HTML, in which words between backticks are set as code."""
+    from markupsafe import Markup
+
+    parts = _CODE.split(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(on_one_line(part)) if index % 2 else on_one_line(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def on_their_lines(text: str) -> str:
