@@ -30,10 +30,10 @@ _RUNS = 50
 #: open batches that are counted
 _OPEN_BATCHES = 200
 #: share of the time that the counts, and the estimates, may take
-_COUNTS_SHARE = 0.005
+_COUNTS_SHARE = 0.002
 _ESTIMATES_SHARE = 0.002
 #: seconds after which they are read again though nothing seems to have changed
-_COUNTS_SECONDS = 3.0
+_COUNTS_SECONDS = 5.0
 _ESTIMATES_SECONDS = 60.0
 #: no look is put off longer, however dear it was
 _LONGEST_PAUSE_SECONDS = 120.0

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 
 from db.engine import Database, now
 from db.inserts import insert_new
@@ -56,20 +56,28 @@ def mark_stopped(database: Database, worker_id: str) -> None:
 
 def live_workers(connection: Connection) -> list[WorkerRow]:
     """Return the workers that were seen lately, oldest first."""
-    return _workers(connection, worker.c.stopped_at.is_(None), worker.c.seen_at > now() - ALIVE_SECONDS)
+    return _read(connection, _LIVE)
 
 
 def workers_of_batch(connection: Connection, batch_id: int) -> list[WorkerRow]:
     """Return the workers that work, or worked, for this batch only, oldest first."""
-    return _workers(connection, worker.c.batch_id == batch_id)
+    return _read(connection, _select(worker.c.batch_id == batch_id))
 
 
-def _workers(connection: Connection, *conditions: ColumnElement[bool]) -> list[WorkerRow]:
+def _select(*conditions: ColumnElement[bool]) -> Select[Any]:
     silent = (now() - worker.c.seen_at).label("silent_seconds")
-    rows = connection.execute(select(worker, silent).where(*conditions).order_by(worker.c.started_at))
+    return select(worker, silent).where(*conditions).order_by(worker.c.started_at)
+
+
+# Built once: it is asked every second.
+_LIVE = _select(worker.c.stopped_at.is_(None), worker.c.seen_at > now() - ALIVE_SECONDS)
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[WorkerRow]:
     names = [name for name in WorkerRow.__dataclass_fields__ if name != "queues"]
     return [
-        WorkerRow(queues=tuple(json.loads(row.queues)), **{name: getattr(row, name) for name in names}) for row in rows
+        WorkerRow(queues=tuple(json.loads(row.queues)), **{name: getattr(row, name) for name in names})
+        for row in connection.execute(query)
     ]
 
 

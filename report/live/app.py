@@ -27,6 +27,8 @@ from report.live.styles import CSS
 
 #: a look that takes longer says that nothing answers
 _SILENT_SECONDS = 6.0
+#: pause between two looks at whether anything answers
+_TICK_SECONDS = 3.0
 #: exit codes
 _INTERRUPTED, _TERMINATED = 130, 143
 
@@ -102,7 +104,7 @@ class Watch(App[int]):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, code, code)
         self.query_one("#batches").focus()
         self._paint_head()
-        self.set_interval(1.0, self._paint_head)
+        self.set_interval(_TICK_SECONDS, self._paint_head)
         self._looking.start()
 
     def on_unmount(self) -> None:
