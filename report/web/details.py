@@ -78,8 +78,8 @@ def run_details(connection: Connection, number: int) -> RunDetails | None:
         )
     ]
     parts += [
-        Part("Surroundings", _one(connection, "surroundings", "run_id", number)),
-        Part("Its job", _one(connection, "jobs", "job_id", row["job_id"])),
+        Part("Surroundings", _others(_one(connection, "surroundings", "run_id", number))),
+        Part("Its job", _others(_one(connection, "jobs", "job_id", row["job_id"]))),
         Part("Its batch", _one(connection, "batches", "batch", row["batch"])),
     ]
     titled = " · ".join(str(row[name]) for name in ("model", "workload", "strategy", "precision") if row[name])
@@ -96,6 +96,11 @@ def run_details(connection: Connection, number: int) -> RunDetails | None:
 def batch_details(connection: Connection, number: int) -> Facts | None:
     """Return the facts of a batch, or None where there is none."""
     return _one(connection, "batches", "batch", number) or None
+
+
+def _others(found: Facts) -> Facts:
+    """Leave out what the run says itself."""
+    return [(name, cell) for name, cell in found if name not in KINDS["history"]]
 
 
 def _one(connection: Connection, view: str, key: str, number: int) -> Facts:

@@ -45,6 +45,7 @@ class Pages:
         """Give every page its address."""
         app.add_url_rule("/", "report", self.report)
         app.add_url_rule("/style.css", "style", self.style)
+        app.add_url_rule("/favicon.ico", "icon", lambda: Response(status=204))
         app.add_url_rule("/sql", "sql", self.sql)
         app.add_url_rule("/sql.<any(csv, json):kind>", "sql_file", self.sql_file)
         app.add_url_rule("/runs/<int:number>", "run", self.run)

@@ -71,8 +71,8 @@ def series_details(
     if not runs:
         return None
     figures = [name for name in METRICS if any(each[name] is not None for each in runs)]
-    chosen = _figure(figure, figures)
     marks = [dict(zip(change_columns, row, strict=True)) for row in changes]
+    chosen = _figure(figure, figures, [each["metric"] for each in marks])
     line = history_line(runs, marks, chosen)
     picture = easel.picture(line) if line.points else None
     last = runs[: -LISTED_RUNS - 1 : -1]
@@ -120,7 +120,10 @@ def history_line(runs: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[st
     marks = tuple(
         LevelChangeMark(_moment(each["changed_at"]), each["ratio"], state, _is_worse(each["metric"], each["ratio"]))
         for each in reversed(changes)
-        if (state := _state(each["state"])) is not None and begin is not None and _moment(each["changed_at"]) >= begin
+        if each["metric"] == figure
+        and (state := _state(each["state"])) is not None
+        and begin is not None
+        and _moment(each["changed_at"]) >= begin
     )
     return HistoryLine(_unit(figure), points, marks, environments)
 
@@ -143,9 +146,10 @@ def _last_runs(database: Database, series: str) -> list[int]:
         return list(connection.execute(query.order_by(run.c.started_at.desc()).limit(DRAWN_RUNS)).scalars())
 
 
-def _figure(asked: str | None, figures: Sequence[str]) -> str:
+def _figure(asked: str | None, figures: Sequence[str], changed: Sequence[str]) -> str:
     if asked is None:
-        return next((name for name in _FIGURES if name in figures), figures[0] if figures else "duration_seconds")
+        usual = [name for name in (*changed, *_FIGURES, *figures) if name in figures]
+        return usual[0] if usual else "duration_seconds"
     if asked not in figures:
         raise InputError(f"this series has no figure {asked!r}{suggest(asked, figures)}", where="figure")
     return asked

@@ -16,17 +16,14 @@ PAGES = (
     ("/sql", "SQL"),
 )
 _CURRENT = " aria-current='page'"
-_BAR_STYLE = """
-<style>
-.pages { position: absolute; inset: .6rem 1.25rem auto; max-width: 100vw; overflow-x: auto; white-space: nowrap;
-  font: .8125rem/1.4 var(--sans); text-align: right; }
-body:has(> .warning) .pages { top: 3rem; }
-.pages a { margin-left: .9rem; color: var(--quiet); }
+_BAR_STYLE = """<style>
+.pages { margin: -1.5rem 0 1rem; font: .8125rem/1.4 var(--sans); display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+.pages a { color: var(--quiet); }
 .pages a[aria-current] { color: var(--ink); text-decoration: none; font-weight: 600; }
-@media (max-width: 480px) { .pages { text-align: left; } .pages a { margin: 0 .6rem 0 0; } }
 @media print { .pages { display: none; } }
 </style>
 """
+_HEAD = '<header class="head">'
 
 
 @cache
@@ -41,4 +38,4 @@ def with_bar(report: str) -> str:
     """Return the report's page with the way to the other pages."""
     links = "".join(f"<a href='{address}'{_CURRENT if address == '/' else ''}>{name}</a>" for address, name in PAGES)
     bar = f'<nav class="pages" aria-label="Pages">{links}</nav>'
-    return report.replace("</head>", f"{_BAR_STYLE}</head>", 1).replace("<body>", f"<body>{bar}", 1)
+    return report.replace("</head>", f"{_BAR_STYLE}</head>", 1).replace(_HEAD, f"{_HEAD}{bar}", 1)
