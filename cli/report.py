@@ -45,7 +45,8 @@ def report(
     machine: tuple[str, ...],
     model: tuple[str, ...],
 ) -> int:
-    """Write a report: what was measured, what is best for what, what strategies gain, what changed, what is missing.
+    """Write a report: what was measured, what is best for what, what strategies gain, what changed,
+    and what is missing.
 
     Every figure has its interval and the SQL that gave it. A FILE of `-` is standard output.
 
@@ -53,7 +54,8 @@ def report(
     Examples:
       benchbeat report
       benchbeat report --since 30d --html report.html
-      benchbeat report --machine mac-mini --models qwen2.5-1.5b,smollm2-135m --markdown report.md --json report.json
+      benchbeat report --machine mac-mini --markdown report.md
+      benchbeat report --models qwen2.5-1.5b,smollm2-135m --json -
     """
     scope = _scope(since, until, batch, _list(machine), _list(model))
     wanted = [(html, _write_html), (markdown, _write_markdown), (json_file, _write_json)]
