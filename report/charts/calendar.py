@@ -53,8 +53,8 @@ def _draw_block(
     square: float,
     top: float,
 ) -> None:
-    axes = sheet.axes(_MARGIN, top, sheet.width - _MARGIN - square * weeks, sheet.height - top - square * 7)
-    axes.set(xlim=(0, weeks), ylim=(7, 0), xticks=[], yticks=[])
+    axes = sheet.bare_axes(_MARGIN, top, sheet.width - _MARGIN - square * weeks, sheet.height - top - square * 7)
+    axes.set(xlim=(0, weeks), ylim=(7, 0))
     for row, name in enumerate(_DAYS):
         sheet.text(0, top + square * (row + 0.5), name, fontsize=SMALL - 1, color=QUIET)
     squares = _Squares()
@@ -88,7 +88,7 @@ class _Squares:
             self._empty.append((x, y, _SIDE))
             return
         # A single failure among hundreds is still seen.
-        failed = min(max(day.failed / total, 0.3), 1.0) * _SIDE if day.failed > 0 else 0.0
+        failed = min(max(day.failed / total, 0.2), 1.0) * _SIDE if day.failed > 0 else 0.0
         if failed < _SIDE:
             self._done.append((x, y + failed, _SIDE - failed))
         if failed:
@@ -116,8 +116,8 @@ def _draw(axes: Axes, corners: list[_Corner], **look: Any) -> None:
 
 
 def _legend(sheet: Sheet) -> None:
-    axes = sheet.axes(0, sheet.height - 16, 0, 2)
-    axes.set(xlim=(0, sheet.width / 14), ylim=(1, 0), xticks=[], yticks=[])
+    axes = sheet.bare_axes(0, sheet.height - 16, 0, 2)
+    axes.set(xlim=(0, sheet.width / 14), ylim=(1, 0))
     day = date(2000, 1, 1)
     entries = (
         (CalendarDay(day, 1, 0), "all done"),

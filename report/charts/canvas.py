@@ -110,6 +110,12 @@ class Sheet:
         axes.tick_params(length=0, labelsize=SMALL, labelcolor=QUIET, pad=5)
         return axes
 
+    def bare_axes(self, left: float, top: float, right: float, bottom: float) -> Axes:
+        """Return axes of which nothing is seen but what is drawn on them."""
+        axes = self.axes(left, top, right, bottom)
+        axes.set_axis_off()
+        return axes
+
     def text(self, x: float, y: float, text: str, **how: Any) -> None:
         """Write a text at a place in px."""
         style: dict[str, Any] = {"fontsize": LETTER, "color": INK, "va": "center"} | how

@@ -39,8 +39,8 @@ def draw_heat_map(data: HeatMap, width: int) -> str:
     top = 44
     sheet = Sheet(width, top + _ROW * len(rows) + 26)
     cell = min((width - left) / len(columns), 96)
-    axes = sheet.axes(left, top, width - left - cell * len(columns), 26)
-    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
+    axes = sheet.bare_axes(left, top, width - left - cell * len(columns), 26)
+    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     decimals = min(decimals_for(map(scale.of, present), data.unit), 1 if cell < 40 else 3)
     for y, line in enumerate(values):
         sheet.text(left - 8, top + _ROW * (y + 0.5), labels[y], ha="right")

@@ -8,6 +8,8 @@ from report.page.figures import Figures, FigureView, column_scale
 
 #: a text of so few letters is a mark between numbers: a dash
 _MARK = 2
+#: a longer one may be broken into lines
+_WORD = 14
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class ColumnView:
     #: stands beneath the name; empty where the cells have it, or the name
     unit: str
     is_numeric: bool
+    #: whether its texts are to be given room
+    is_prose: bool
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def view_table(table: Table, id: str, figures: Figures) -> TableView:
     inside = [[cell for cell in column if isinstance(cell, Figure)] for column in cells]
     scales = [column_scale(column) for column in inside]
     columns = tuple(
-        ColumnView(name, _unit(name, scale), bool(column) and all(_is_short(cell) for cell in all_cells))
+        ColumnView(name, _unit(name, scale), bool(column) and _longest(all_cells) <= _MARK, _longest(all_cells) > _WORD)
         for name, scale, column, all_cells in zip(table.columns, scales, inside, cells, strict=True)
     )
     all_figures = [figure for column in inside for figure in column]
@@ -73,8 +77,8 @@ def _unit(name: str, scale: tuple[Scale, int] | None) -> str:
     return "" if unit.casefold() in name.casefold().replace("(", " ").replace(")", " ").split() else unit
 
 
-def _is_short(cell: Cell) -> bool:
-    return not isinstance(cell, str) or len(cell) <= _MARK
+def _longest(cells: list[Cell]) -> int:
+    return max((len(cell) for cell in cells if isinstance(cell, str)), default=0)
 
 
 def _cell(cell: Cell, scale: tuple[Scale, int] | None, figures: Figures) -> CellView:
