@@ -1,8 +1,10 @@
 """A report as one HTML file: no script, no network, the SQL of every figure in it."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bench.errors import InputError
 from report.document.parts import Bullets, Chart, Code, Document, Figure, Paragraph, Table
 from report.page.figures import Figures, TracedSource
 from report.page.tables import TableView, view_table
@@ -11,8 +13,16 @@ from report.page.words import ids_apart, in_place, on_one_line, on_their_lines, 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+def check_page() -> None:
+    """Raise InputError where what a page is made with is not installed."""
+    missing = [package for package in ("jinja2", "matplotlib") if not _is_installed(package)]
+    if missing:
+        raise InputError(f"an HTML report needs {' and '.join(missing)}; run `pip install 'benchbeat[report]'`")
+
+
 def render_page(document: Document) -> str:
-    """Return the report as HTML; needs the extra `report`."""
+    """Return the report as HTML; raises InputError where the extra `report` is not installed."""
+    check_page()
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -67,6 +77,14 @@ class _Page:
 
     def sources(self) -> list[TracedSource]:
         return self.figures.by_source()
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        import_module(package)
+    except ImportError:
+        return False
+    return True
 
 
 def _is_figure(part: object) -> bool:

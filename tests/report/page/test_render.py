@@ -1,6 +1,7 @@
 """The page is valid HTML of its own, harmless, and every figure on it leads to its SQL."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +9,7 @@ from itertools import pairwise
 import html5lib  # type: ignore[import-untyped]
 import pytest
 
+from bench.errors import InputError
 from report.document.parts import Document, Figure, Paragraph, Section, Table
 from report.page.render import render_page
 from tests.report.made_up import HOSTILE, document, speed
@@ -137,6 +139,12 @@ def test_a_figure_of_no_source_is_no_figure() -> None:
     broken: Document = replace(document(), sections=(section,))
     with pytest.raises(ValueError, match="absent"):
         render_page(broken)
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(InputError, match=r"needs jinja2; run `pip install 'benchbeat\[report\]'`"):
+        render_page(document())
 
 
 def test_the_page_stays_small(page: str) -> None:
