@@ -18,6 +18,7 @@ _ROWS_AT_ONCE = 1000
 _ORDER = {
     "history": "run_id",
     "latest": "run_id",
+    "newest": "run_id",
     "series": "series",
     "samples": "run_id, iteration",
     "answers": "run_id, item_id, sample",
