@@ -49,8 +49,7 @@ def web(state: State, host: str, port: int, token: str | None, opens: bool) -> N
     site = Site(state.database, reading, Door(secret))
     with reading.ask("SELECT 1") as rows:  # says in words what is wrong with the reader's login
         list(rows)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def ready(address: str) -> None:
         click.echo(address)
@@ -61,6 +60,8 @@ def web(state: State, host: str, port: int, token: str | None, opens: bool) -> N
     try:
         serve(site, host, port, ready)
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         reading.close()
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,18 @@ def shared_sqlite(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def shared_postgresql(postgresql_server: PostgreSQLServer, postgresql_template: str) -> Iterator[Database]:
     """Give one PostgreSQL database for all."""
-    name = "benchbeat_shared"
-    postgresql_server.execute("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=postgresql_template)
-    opened = Database(postgresql_server.url(name))
+    with postgresql_database(postgresql_server, postgresql_template, "benchbeat_shared") as opened:
+        yield opened
+
+
+@contextmanager
+def postgresql_database(server: PostgreSQLServer, template: str, name: str) -> Iterator[Database]:
+    """Give an upgraded PostgreSQL database of a name."""
+    server.execute("CREATE DATABASE {name} TEMPLATE {template}", name=name, template=template)
+    opened = Database(server.url(name))
     yield opened
     opened.dispose()
-    postgresql_server.execute("DROP DATABASE {name} WITH (FORCE)", name=name)
+    server.execute("DROP DATABASE {name} WITH (FORCE)", name=name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from db.engine import Database
 from tests.bench.imports.reading import DATA
 from tests.commands import ROOT
 from tests.db.built_history import build
-from tests.db.conftest import shared_postgresql, shared_sqlite
+from tests.db.conftest import postgresql_database, shared_sqlite
 from tests.docs.examples import block_of
+from tests.services import PostgreSQLServer
 
-__all__ = ["shared_postgresql", "shared_sqlite"]
+__all__ = ["shared_sqlite"]
 
 #: file that an example names -> the file of the tests that stands for it
 _IMPORTED = {
@@ -23,6 +25,13 @@ _IMPORTED = {
     "results_2026-11-26T01-10-48.json": "results_tiny-qwen2.json",
     "out/results_2026-11-26T01-10-48.json": "results_tiny-qwen2.json",
 }
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql(postgresql_server: PostgreSQLServer, postgresql_template: str) -> Iterator[Database]:
+    """Give one PostgreSQL database for all examples."""
+    with postgresql_database(postgresql_server, postgresql_template, "benchbeat_documented") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
