@@ -1,8 +1,6 @@
 """`export`: what was measured, in a file."""
 
 import io
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,6 +11,7 @@ import click
 
 from cli.context import State
 from cli.patience import patience
+from cli.whole_files import is_special, whole
 
 if TYPE_CHECKING:
     from db.export import Export
@@ -121,17 +120,12 @@ def _kind_of(file: Path | None) -> str:
     from bench.errors import InputError
 
     ending = file.suffix.lower().lstrip(".") if file else ""
-    if ending not in _ENDINGS and not _is_special(file):
+    if ending not in _ENDINGS and not is_special(file):
         raise InputError(
             f"{file} has an ending that stands for no format; end it in .{', .'.join(_FORMATS)}, or add -o",
             where="--to",
         )
     return _ENDINGS.get(ending, "csv")
-
-
-def _is_special(file: Path | None) -> bool:
-    """Whether this is a pipe or a device, which is written to and never replaced."""
-    return file is not None and file.exists() and not file.is_file()
 
 
 @contextmanager
@@ -140,35 +134,19 @@ def _open(file: Path | None, *, has_units: bool) -> Iterator[tuple[BinaryIO | No
     if file is None:
         yield None, None
         return
-    if _is_special(file):
+    if is_special(file):
         with file.open("wb") as stream:
             yield stream, None
         return
     if not has_units:
-        with _whole(file) as stream:
+        with whole(file) as stream:
             yield stream, None
         return
     # The side-car is put into its place first, so that no file stands there without one.
-    with _whole(file) as stream, _whole(file.with_name(f"{file.name}.units.json")) as sidecar:
+    with whole(file) as stream, whole(file.with_name(f"{file.name}.units.json")) as sidecar:
         yield stream, sidecar
         # A disk that is full says so before either is put there.
         stream.flush()
-
-
-@contextmanager
-def _whole(file: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place once it is whole."""
-    whole = file.resolve()  # a link stays one
-    partial = whole.with_name(f"{whole.name}.{os.getpid()}.partial")
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        with _named(file):
-            with partial.open("wb") as stream:
-                yield stream
-            os.replace(partial, whole)
-    finally:
-        partial.unlink(missing_ok=True)
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -180,17 +158,3 @@ def _as_text(stream: BinaryIO) -> Iterator[TextIO]:
         lines.flush()
     finally:
         lines.detach()
-
-
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Name the file that was asked for in what the system refuses, not its forerunner."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = str(file)
-        raise
-
-
-def _stop(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)

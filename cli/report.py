@@ -12,6 +12,7 @@ from cli.completion import names_of
 from cli.context import State
 from cli.options import ID
 from cli.patience import patience
+from cli.whole_files import is_special, whole
 
 if TYPE_CHECKING:
     from db.report_scope import Scope
@@ -60,8 +61,14 @@ def report(
     scope = _scope(since, until, batch, _list(machine), _list(model))
     wanted = [(html, _write_html), (markdown, _write_markdown), (json_file, _write_json)]
     files = [(name, write) for name, write in wanted if name is not None]
+    if [name for name, _ in files].count(_STDOUT) > 1:
+        raise click.UsageError("only one of --html, --markdown and --json can go to standard output")
     for name, _ in files:
         _check_writable(name)
+    if html is not None:
+        from report.page.render import check_page
+
+        check_page()
     _check_models(state, scope)
     document = _build(state, scope)
     # All are made before the first is written.
@@ -168,19 +175,12 @@ def _write(name: str, text: str) -> None:
     if name == _STDOUT:
         sys.stdout.write(text)
         return
-    path = Path(name).resolve()
-    if path.exists() and not path.is_file():
+    path = Path(name)
+    if is_special(path):
         path.write_text(text, encoding="utf-8")
         return
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        os.replace(partial, path)
-    except OSError as error:
-        error.filename = name
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as stream:
+        stream.write(text.encode())
 
 
 def _list(given: Sequence[str]) -> tuple[str, ...]:

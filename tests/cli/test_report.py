@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ def test_files_are_written_with_nothing_left_beside_them(benchbeat: Command, nig
 
 def test_a_dash_is_standard_output(benchbeat: Command, nights: Database) -> None:
     assert json.loads(benchbeat("report", "--json", "-").out)["type"] == "document"
+
+
+def test_standard_output_takes_one_of_them(benchbeat: Command, nights: Database) -> None:
+    done = benchbeat("report", "--json", "-", "--markdown", "-")
+    assert (done.code, done.out) == (2, "")
+    assert "only one of --html, --markdown and --json can go to standard output" in done.err
+
+
+def test_a_missing_extra_is_told_before_the_history_is_read(
+    benchbeat: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = benchbeat("report", "--html", "report.html")
+    assert done.code == 2
+    assert "an HTML report needs jinja2; run `pip install 'benchbeat[report]'`" in done.err
+    assert not Path("report.html").exists()
 
 
 def test_an_empty_history_says_what_to_do(benchbeat: Command, history: Database) -> None:

@@ -1,0 +1,43 @@
+"""Files that a command writes: there whole at the end, or not at all."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def is_special(file: Path | None) -> bool:
+    """Whether this is a pipe or a device, which is written to and never replaced."""
+    return file is not None and file.exists() and not file.is_file()
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place once it is whole. Raises OSError that names the file that was asked for."""
+    target = file.resolve()  # a link stays one
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with _named(file):
+            with partial.open("wb") as stream:
+                yield stream
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Name the file that was asked for in what the system refuses, not its forerunner."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
