@@ -96,7 +96,7 @@ def in_words(figure: Figure) -> str:
     """Return a figure with its unit, its interval and what it stands on: `18.2 tokens/s (17.9 to 18.4; n = 30)`."""
     notes = []
     if figure.low is not None and figure.high is not None:
-        notes.append(f"{_plain(figure.low, figure.unit)} to {_plain(figure.high, figure.unit)}")
+        notes.append(f"{_plain(figure.low, figure)} to {_plain(figure.high, figure)}")
     if figure.n is not None:
         notes.append(f"n = {figure.n}")
     shown = _with_unit(figure)
@@ -104,20 +104,25 @@ def in_words(figure: Figure) -> str:
 
 
 def _with_unit(figure: Figure) -> str:
-    shown = _plain(figure.value, figure.unit)
+    shown = _plain(figure.value, figure)
     if figure.unit in ("bytes", "share", "count", "ratio"):
         return shown
     return f"{shown} {_text(figure.unit)}"
 
 
-def _plain(value: float, unit: str) -> str:
+def _plain(value: float, figure: Figure) -> str:
+    shown = _unsigned(value, figure.unit)
+    return f"+{shown}" if figure.is_difference and not shown.startswith("-") else shown
+
+
+def _unsigned(value: float, unit: str) -> str:
     match unit:
         case "bytes":
             return bytes_in_words(value)
         case "share":
             return f"{value * 100:.1f} %"
         case "points":
-            return f"{value * 100:+.1f}"
+            return f"{value * 100:.1f}"
         case "count":
             return f"{value:,.0f}"
     return number_in_words(value)

@@ -148,7 +148,7 @@ class Pairs:
         if row is None:
             return None
         unit = self.unit if column == "gain" else {"points": "share"}.get(self.unit, self.unit)
-        more: dict[str, Any] = {"n": row["items"], "run_ids": couple}
+        more: dict[str, Any] = {"n": row["items"], "run_ids": couple, "is_difference": column == "gain"}
         if column == "gain" and found is not None and found.low is not None:
             more |= {"low": found.low, "high": found.high, "interval": PAIRED[found.method]}
         return figure(row, column, self.source, key=("baseline_run_id", "run_id"), unit=unit, **more)

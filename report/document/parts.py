@@ -38,6 +38,8 @@ class Figure:
     n: int | None = None
     #: runs that it stands on, the last ones where they are many
     run_ids: tuple[int, ...] = ()
+    #: a difference is written with its sign
+    is_difference: bool = False
 
 
 #: None is what was not measured

@@ -55,6 +55,10 @@ class Figures:
     sources: Sequence[Source]
     _traces: dict[str, list[Trace]] = field(default_factory=dict)
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
+    _names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = frozenset(source.id for source in self.sources)
 
     def add(self, figure: Figure, scale: Scale | None = None, decimals: int | None = None) -> FigureView:
         """Return a figure as it is read; with a scale, its unit stands elsewhere.
@@ -65,7 +69,7 @@ class Figures:
         values = [own.of(value) for value in (figure.value, figure.low, figure.high) if value is not None]
         if decimals is None:
             decimals = decimals_for(values[:1], figure.unit)
-        signed = figure.unit == "points"
+        signed = figure.is_difference
         ends = _ends(values[1:], decimals, signed=signed) if len(values) == 3 else []
         return FigureView(
             href=f"#{self._trace(figure)}",
@@ -95,7 +99,7 @@ class Figures:
 
     def _trace(self, figure: Figure) -> str:
         key = (figure.source, figure.column, tuple(figure.key.items()), repr(figure.value), figure.run_ids)
-        if figure.source not in {source.id for source in self.sources}:
+        if figure.source not in self._names:
             raise ValueError(f"a figure of {figure.column} names a source that the document lacks: {figure.source!r}")
         if key not in self._known:
             self._known[key] = f"figure-{len(self._known) + 1}"

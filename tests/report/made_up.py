@@ -215,7 +215,9 @@ def memory(model: str, value: int) -> Figure:
 
 def gain(value: float, low: float, high: float) -> Figure:
     """Return a difference of accuracies."""
-    return Figure(value, "points", GAIN.id, "accuracy", {}, low, high, "95 %, paired by item", 120, (3, 4))
+    return Figure(
+        value, "points", GAIN.id, "accuracy", {}, low, high, "95 %, paired by item", 120, (3, 4), is_difference=True
+    )
 
 
 def table(caption: str = "Text generation, float16, greedy") -> Table:

@@ -34,9 +34,11 @@ def test_code_can_not_leave_its_fence() -> None:
 
 def test_figures_are_in_words() -> None:
     assert (
-        in_words(Figure(0.25, "points", "a", "gain", low=0.1, high=0.4, n=12))
+        in_words(Figure(0.25, "points", "a", "gain", low=0.1, high=0.4, n=12, is_difference=True))
         == "+25.0 points (+10.0 to +40.0; n = 12)"
     )
+    assert in_words(Figure(0.6056, "of 10", "a", "gain", is_difference=True)) == "+0.6056 of 10"
+    assert in_words(Figure(-4.0, "of 100", "a", "gain", is_difference=True)) == "-4 of 100"
     assert in_words(Figure(18.234, "tokens/s", "a", "x", n=3)) == "18.23 tokens/s (n = 3)"
     assert in_words(Figure(0.5, "share", "a", "x")) == "50.0 %"
     assert in_words(Figure(3 * 2**30, "bytes", "a", "x")) == "3 GiB"
