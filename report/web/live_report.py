@@ -75,7 +75,8 @@ class LiveReport:
             shown = Shown(None, "The report could not be made; the log of `benchbeat web` says why")
         with self._lock:
             self._shown = shown
-            self._made_of = held
+            # What went wrong may pass, also where the history stays as it is.
+            self._made_of = held if shown.error is None else None
             self._not_before = self._clock() + PAUSE_FACTOR * (self._clock() - started)
 
 

@@ -10,6 +10,7 @@ from bench.errors import InputError
 from db.engine import Database
 from db.tables import batch
 from report.web.live_report import LiveReport
+from tests.waiting import wait_until
 
 
 class Maker:
@@ -105,3 +106,13 @@ def test_a_report_that_cannot_be_made_says_why(opened: Database, caplog: pytest.
     assert shown.error is not None
     assert "secret" not in shown.error
     assert "secret inner words" in caplog.text
+
+
+def test_what_went_wrong_is_tried_again_though_the_history_is_as_it_was(opened: Database) -> None:
+    maker = Maker()
+    maker.error = InputError("the database is busy")
+    report = LiveReport(opened, maker)
+    report.look()
+    report.wait(20)
+    maker.error = None
+    wait_until(lambda: report.look().page == "page 1", "the report is made")
