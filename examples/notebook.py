@@ -5,11 +5,12 @@ that `benchbeat` itself uses, and draws into the working folder. It takes pandas
 pip install 'benchbeat[report]' pandas
 """
 
+# Printing is what it is for.
 # ruff: noqa: T201
 
 # %% What it takes. `Agg` draws without a display; leave the line out in a notebook.
 import matplotlib
-import pandas  # type: ignore[import-untyped]
+import pandas
 
 from db.engine import Database
 from db.history import Query, history

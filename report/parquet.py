@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -14,10 +15,8 @@ _ROWS_A_GROUP = 10_000
 
 def check_parquet(columns: Sequence[str]) -> None:
     """Raise UnavailableError where pyarrow is not installed, InputError for a column that is named twice."""
-    try:
-        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
-    except ImportError:
-        raise UnavailableError("Parquet takes pyarrow; install it with `pip install 'benchbeat[report]'`") from None
+    if find_spec("pyarrow") is None:
+        raise UnavailableError("Parquet takes pyarrow; install it with `pip install 'benchbeat[report]'`")
     for name in columns:
         if list(columns).count(name) > 1:
             raise InputError(f"{name} is named twice, and columns of a Parquet file have names of their own")
@@ -31,7 +30,7 @@ def write_parquet(
     `kinds` says what each column holds (see `db.columns`). Times are UTC to the millisecond, JSON is text.
     """
     import pyarrow
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     types: dict[str, Any] = {
         "text": pyarrow.string(),

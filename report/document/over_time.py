@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from db import report_queries as queries
 from report.charts.data import Calendar, CalendarDay, EnvironmentMark, HistoryLine, LevelChangeMark, LinePoint
@@ -149,8 +149,8 @@ def _line_table(title: str, source: str, runs: list[dict[str, Any]]) -> Table:
 
 
 def _mark(row: Row) -> LevelChangeMark:
-    state = "confirmed" if row["state"] == "confirmed" else "suspected"
-    return LevelChangeMark(as_time(row["changed_at"]), row["ratio"], state, row["ratio"] > 1)  # type: ignore[arg-type]
+    state: Literal["confirmed", "suspected"] = "confirmed" if row["state"] == "confirmed" else "suspected"
+    return LevelChangeMark(as_time(row["changed_at"]), row["ratio"], state, is_worse=row["ratio"] > 1)
 
 
 def _nights(evidence: Evidence) -> list[Block]:

@@ -218,9 +218,9 @@ def _same_task(rows: list[Measured], first: Measured) -> list[Measured]:
 
 
 def _tells_apart(value: Figure, other: Figure) -> str:
-    if None in (value.low, value.high, other.low, other.high):
+    if value.low is None or value.high is None or other.low is None or other.high is None:
         return ", before"
-    apart = value.low > other.high or value.high < other.low  # type: ignore[operator]
+    apart = value.low > other.high or value.high < other.low
     return ", clearly before" if apart else ", which these data can't tell from"
 
 

@@ -19,7 +19,7 @@ def serve(site: Site, host: str, port: int, ready: Callable[[str], None]) -> Non
 
     Raises InputError where the port is taken, or where the pages would stand open to other machines.
     """
-    import waitress  # type: ignore[import-untyped]
+    import waitress
 
     check_token(host, site.door.token)
     with _bound(host, port) as listener:

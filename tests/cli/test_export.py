@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from db.columns import KINDS

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-import pandas  # type: ignore[import-untyped]
+import pandas
 import polars
 import pytest
 

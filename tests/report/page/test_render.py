@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
 
-import html5lib  # type: ignore[import-untyped]
+import html5lib
 import pytest
 
 from bench.errors import InputError

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import html5lib  # type: ignore[import-untyped]
+import html5lib
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
