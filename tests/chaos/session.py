@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 from bench.results import Environment, Figures, Measurement, Resolved
+from tests.waiting import wait_until
 from worker.channel import Emit, parse_order, read_orders, writer
 from worker.device_lock import held
 from worker.protocol import Failed, Finished, Locked, Order, Progress
@@ -72,8 +73,7 @@ def _misbehave(how: int, home: Path) -> None:
     elif how == Behaviour.OUT_OF_MEMORY:
         os.kill(os.getpid(), signal.SIGKILL)
     elif how == Behaviour.HELD:
-        while not (home / LET_GO).exists():
-            time.sleep(0.01)
+        wait_until((home / LET_GO).exists, "the job is let go", 180)
 
 
 def _measure(order: Order, emit: Emit, home: Path, lock_dir: Path | None, position: int) -> None:

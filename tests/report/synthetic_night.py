@@ -27,10 +27,7 @@ _DETAILED_NIGHTS = 30
 WORKER = "synthetic-worker"
 #: measured to confirm a change
 _RERUNS = 3
-_GATED = (
-    "meta-llama/Llama-3.2-3B-Instruct is gated: accept the licence at the model's page "
-    "(https://huggingface.co/meta-llama/Llama-3.2-3B-Instruct) and set HF_TOKEN"
-)
+_GATED = "meta-llama/Llama-3.2-3B-Instruct is gated: accept the licence at the model's page and set HF_TOKEN"
 _DISTURBED = (
     ("other processes used 2.4 of 10 cores for 41 s (mds_stores)", {"others_max_cores": 2.4}),
     ("other processes used up to 38% of the GPU for 25 s (WindowServer)", {"gpu_others_max": 0.38}),
