@@ -11,7 +11,7 @@ import click
 
 from cli.context import State
 from cli.patience import patience
-from cli.whole_files import is_special, whole
+from cli.whole_files import check_writable, is_special, whole
 
 if TYPE_CHECKING:
     from db.export import Export
@@ -68,6 +68,8 @@ def export(
     from db.conditions import Condition
     from db.export import export as read_view
 
+    if file is not None:
+        check_writable(file)
     conditions = tuple(Condition.parse(text, view) for text in where)
     labels = read_labels(label, "--label")
     names = tuple(part.strip() for part in (columns or "").split(",") if part.strip())

@@ -1,6 +1,5 @@
 """`report`: the findings of the history, as one document."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from cli.completion import names_of
 from cli.context import State
 from cli.options import ID
 from cli.patience import patience
-from cli.whole_files import is_special, whole
+from cli.whole_files import check_writable, is_special, whole
 
 if TYPE_CHECKING:
     from db.report_scope import Scope
@@ -64,7 +63,8 @@ def report(
     if [name for name, _ in files].count(_STDOUT) > 1:
         raise click.UsageError("only one of --html, --markdown and --json can go to standard output")
     for name, _ in files:
-        _check_writable(name)
+        if name != _STDOUT:
+            check_writable(Path(name))
     if html is not None:
         from report.page.render import check_page
 
@@ -152,22 +152,6 @@ def _write_json(document: "Document") -> str:
     from report.json_document import write_json
 
     return write_json(document)
-
-
-def _check_writable(name: str) -> None:
-    """Raise InputError where a file can't be written, before the history is read for it."""
-    from bench.errors import InputError
-
-    if name == _STDOUT:
-        return
-    path = Path(name)
-    if path.is_dir():
-        raise InputError(f"{name} is a folder; name a file in it")
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise InputError(f"{name} can't be written: there is no folder {folder}")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise InputError(f"{name} can't be written: its rights don't allow it; choose another place")
 
 
 def _write(name: str, text: str) -> None:

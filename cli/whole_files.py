@@ -13,6 +13,19 @@ def is_special(file: Path | None) -> bool:
     return file is not None and file.exists() and not file.is_file()
 
 
+def check_writable(file: Path) -> None:
+    """Raise InputError where a file can't be written, before anything is read for it."""
+    from bench.errors import InputError
+
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; name a file in it")
+    folder = file.resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"{file} can't be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+        raise InputError(f"{file} can't be written: its rights don't allow it; choose another place")
+
+
 @contextmanager
 def whole(file: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its place once it is whole. Raises OSError that names the file that was asked for."""

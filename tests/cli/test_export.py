@@ -272,7 +272,8 @@ def test_a_view_that_there_is_not_is_refused(benchbeat: Command, history: Databa
 
 def test_a_folder_that_is_not_there_is_said(benchbeat: Command, nights: Database) -> None:
     done = benchbeat("export", "--to", "gone/x.csv")
-    assert (done.code, done.err) == (1, "Error: the system refused gone/x.csv: No such file or directory\n")
+    said = f"Error: gone/x.csv can't be written: there is no folder {Path.cwd() / 'gone'}\n"
+    assert (done.code, done.err) == (2, said)
 
 
 def test_a_device_is_written_to_and_stays_one(benchbeat: Command, nights: Database) -> None:
