@@ -1,6 +1,7 @@
 """A history of three nights, two machines and three models, for questions whose answers are known."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.db.builders import (
     add_worker,
     change,
     claimed_by,
+    empty,
     new_job,
     suspect,
 )
@@ -62,6 +64,17 @@ WORKLOADS = {
     "harness-hash": Workload(name="lm_eval:arc_easy", task="text", kind="harness"),
 }
 _HASHES = {workload.name: key for key, workload in WORKLOADS.items()}
+
+
+@contextmanager
+def built(*databases: Database) -> Iterator[None]:
+    """Have the history in databases that others use too, and leave them empty."""
+    for database in databases:
+        empty(database)
+        build(database)
+    yield
+    for database in databases:
+        empty(database)
 
 
 def build(database: Database) -> None:

@@ -9,20 +9,14 @@ from db.columns import KINDS
 from db.conditions import Condition
 from db.engine import Database
 from db.export import export
-from tests.db.builders import empty
-from tests.db.built_history import build
+from tests.db.built_history import built
 
 
 @pytest.fixture(scope="module")
 def histories(shared_sqlite: Database, shared_postgresql: Database) -> Iterator[list[Database]]:
     """Give the built history in both databases."""
-    both = [shared_sqlite, shared_postgresql]
-    for database in both:
-        empty(database)
-        build(database)
-    yield both
-    for database in both:
-        empty(database)
+    with built(shared_sqlite, shared_postgresql):
+        yield [shared_sqlite, shared_postgresql]
 
 
 @pytest.mark.parametrize("view", KINDS)

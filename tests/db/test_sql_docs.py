@@ -10,8 +10,7 @@ import pytest
 
 from db.engine import Database
 from db.readonly import select
-from tests.db.builders import empty
-from tests.db.built_history import MODELS, STRATEGIES, THINKER, build
+from tests.db.built_history import MODELS, STRATEGIES, THINKER, built
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
 QUERIES = dict(re.findall(r"^## (\d+\. [^\n]+)\n(?:(?!^## ).)*?^```sql\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -22,12 +21,8 @@ _Answer = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def urls(shared_sqlite: Database, shared_postgresql: Database) -> Iterator[dict[str, str]]:
     """Give the URL of the built history in each database."""
-    for database in (shared_sqlite, shared_postgresql):
-        empty(database)
-        build(database)
-    yield {"sqlite": shared_sqlite.url, "postgresql": shared_postgresql.url}
-    for database in (shared_sqlite, shared_postgresql):
-        empty(database)
+    with built(shared_sqlite, shared_postgresql):
+        yield {"sqlite": shared_sqlite.url, "postgresql": shared_postgresql.url}
 
 
 def ask(url: str, statement: str) -> _Answer:

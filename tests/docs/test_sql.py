@@ -7,8 +7,7 @@ import pytest
 from db.engine import Database
 from db.readonly import select
 from db.views import VIEWS
-from tests.db.builders import empty
-from tests.db.built_history import build
+from tests.db.built_history import built
 from tests.docs.examples import blocks, command_lines
 
 #: docs/sql.md has a test of its own, with answers that are known
@@ -26,12 +25,8 @@ STATEMENTS = IN_BLOCKS | IN_COMMANDS
 @pytest.fixture(scope="module")
 def urls(shared_sqlite: Database, shared_postgresql: Database) -> Iterator[dict[str, str]]:
     """Give the URL of the built history in each database."""
-    for database in (shared_sqlite, shared_postgresql):
-        empty(database)
-        build(database)
-    yield {"sqlite": shared_sqlite.url, "postgresql": shared_postgresql.url}
-    for database in (shared_sqlite, shared_postgresql):
-        empty(database)
+    with built(shared_sqlite, shared_postgresql):
+        yield {"sqlite": shared_sqlite.url, "postgresql": shared_postgresql.url}
 
 
 def test_there_is_sql_of_pages_commands_and_views() -> None:
