@@ -22,10 +22,12 @@ from bench.toml import Lines, read_toml
 PREFIX = "BENCHBEAT_"
 FILE_NAME = "benchbeat.toml"
 
-#: variables that hold passwords: no business of a process that needs neither the database nor Redis
+#: variables whose URLs hold passwords
 URL_VARIABLES = frozenset(
     {"BENCHBEAT_DATABASE_URL", "BENCHBEAT_READER_URL", "BENCHBEAT_BROKER_URL", "BENCHBEAT_ALERT_URLS"}
 )
+#: variables that hold secrets: no business of a process that needs neither the database, nor Redis, nor the pages
+SECRET_VARIABLES = URL_VARIABLES | {"BENCHBEAT_WEB_TOKEN"}
 
 #: keys that a benchbeat.toml in the working folder may set
 HARMLESS = frozenset(

@@ -16,7 +16,7 @@ from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
-from db.settings import URL_VARIABLES
+from db.settings import SECRET_VARIABLES
 from worker.facts import Probe
 from worker.gate import Watch
 from worker.protocol import Event, Failed, Finished, Go, Locked, Order, Progress, Released
@@ -106,7 +106,7 @@ class SessionProcess:
                     start_new_session=True,
                     cwd=home,
                     # It runs others' code: weights of any origin, task files where they are allowed.
-                    env={name: value for name, value in os.environ.items() if name not in URL_VARIABLES},
+                    env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
                 )
         finally:
             os.close(writing)

@@ -22,7 +22,8 @@ from tests.worker.processes import START_SECONDS, Stack, model_tables, stack
 DATABASE_WORD = "p@ss-of-the/database"
 BROKER_WORD = "word-of-the-broker"
 TOKEN = "token-of-the-hub"
-SECRETS = (DATABASE_WORD, "p%40ss-of-the", BROKER_WORD, TOKEN)
+WEB_TOKEN = "token-of-the-web-pages"
+SECRETS = (DATABASE_WORD, "p%40ss-of-the", BROKER_WORD, TOKEN, WEB_TOKEN)
 
 #: commands that need the database or Redis
 COMMANDS = (
@@ -60,6 +61,7 @@ def it(tmp_path: Path, tiny_qwen: Path, postgresql_url: str, guarded: RedisServe
         BENCHBEAT_BROKER_URL=f"redis://:{BROKER_WORD}@127.0.0.1:{guarded.port}/0",
         BENCHBEAT_LOG_FORMAT="json",
         BENCHBEAT_REMOTE_CONTROL="true",
+        BENCHBEAT_WEB_TOKEN=WEB_TOKEN,
         HF_TOKEN=TOKEN,
     ) as made:
         yield made
@@ -91,7 +93,7 @@ def test_the_whole_stack_shows_no_password_and_says_what_it_does(it: Stack) -> N
     [worker] = [each for each in psutil.Process(up.pid).children() if "worker" in each.cmdline()]
     [session] = [each for each in worker.children() if "worker.session" in each.cmdline()]
     inherited = session.environ()
-    assert not {"BENCHBEAT_DATABASE_URL", "BENCHBEAT_BROKER_URL"} & set(inherited)
+    assert not {"BENCHBEAT_DATABASE_URL", "BENCHBEAT_BROKER_URL", "BENCHBEAT_WEB_TOKEN"} & set(inherited)
     assert inherited["HF_TOKEN"] == TOKEN  # weights are fetched with it
 
     # Remote control was asked for.
