@@ -38,13 +38,18 @@ def commands_page() -> str:
 def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
     if isinstance(command, click.Group):
-        with click.Context(command, info_name=name) as context:
+        with _context(name, command) as context:
             for inner_name in command.list_commands(context):
                 inner = command.get_command(context, inner_name)
                 assert inner is not None
                 if inner.hidden:
                     continue
                 yield from _walk(f"{name} {inner_name}", inner)
+
+
+def _context(name: str, command: click.Command) -> click.Context:
+    # A command keeps the first help option that it was asked for: it must be the one of the real command line.
+    return click.Context(command, info_name=name, help_option_names=benchbeat.context_settings["help_option_names"])
 
 
 def _section(name: str, command: click.Command) -> str:
@@ -57,7 +62,7 @@ def _section(name: str, command: click.Command) -> str:
 
 
 def _usage(name: str, command: click.Command) -> str:
-    with click.Context(command, info_name=name) as context:
+    with _context(name, command) as context:
         return " ".join([name, *command.collect_usage_pieces(context)])
 
 
