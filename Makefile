@@ -40,7 +40,7 @@ demo: $(VENV)/.installed
 	@echo "  $(BENCHBEAT) sql                   what there is to ask, with examples"
 	@echo "  $(BENCHBEAT) run --model smollm2-135m --workload facts --strategy direct,few_shot --items 24"
 	@echo "  $(BENCHBEAT) up                    keep a worker running; then: $(BENCHBEAT) submit SWEEP"
-	@echo "  $(BENCHBEAT) report --html report.html  what was measured, as a document"
+	@echo "  $(BENCHBEAT) report --html r.html  what was measured, as a document"
 	@echo "  $(BENCHBEAT) down                  stop the embedded Redis"
 
 test: check
