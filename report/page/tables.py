@@ -10,6 +10,9 @@ from report.page.figures import Figures, FigureView, column_scale
 _MARK = 2
 #: a longer one may be broken into lines
 _WORD = 14
+#: so many rows of a long table are seen at first; where fewer than the second would be hidden, none is
+_FIRST_ROWS = 10
+_WORTH_HIDING = 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class TableView:
     caption: str
     columns: tuple[ColumnView, ...]
     rows: tuple[tuple[CellView, ...], ...]
+    #: the rest of a long table, unseen until it is asked for
+    more_rows: tuple[tuple[CellView, ...], ...]
     #: what its intervals are
     intervals: tuple[str, ...]
     has_n: bool
@@ -57,13 +62,14 @@ def view_table(table: Table, id: str, figures: Figures) -> TableView:
         for name, scale, column, all_cells in zip(table.columns, scales, inside, cells, strict=True)
     )
     all_figures = [figure for column in inside for figure in column]
+    rows = [tuple(_cell(cell, scale, figures) for cell, scale in zip(row, scales, strict=True)) for row in table.rows]
+    first = _FIRST_ROWS if len(rows) >= _FIRST_ROWS + _WORTH_HIDING else len(rows)
     return TableView(
         id,
         table.caption,
         columns,
-        tuple(
-            tuple(_cell(cell, scale, figures) for cell, scale in zip(row, scales, strict=True)) for row in table.rows
-        ),
+        tuple(rows[:first]),
+        tuple(rows[first:]),
         tuple(dict.fromkeys(f.interval for f in all_figures if f.interval)),
         any(figure.n is not None for figure in all_figures),
         tuple(figures.links(table.sources)),

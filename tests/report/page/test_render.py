@@ -134,6 +134,23 @@ def test_a_document_of_nothing_and_values_that_are_none() -> None:
     parsed(render_page(replace(document(), sections=(section, section))))
 
 
+def bodies_of_a_table_with(rows: int) -> list[list[str]]:
+    """Return the first cells of each body of a table of so many rows, as the page has it."""
+    table = Table("Long", ("Model",), tuple((f"model-{number}",) for number in range(rows)))
+    page = parsed(render_page(replace(document(), sections=(Section("long", "Long", 2, (table,)),))))
+    return [[text_of(row).strip() for row in body.iter(f"{HTML}tr")] for body in page.iter(f"{HTML}tbody")][:2]
+
+
+def test_a_long_table_shows_its_first_rows_and_has_all() -> None:
+    first, more = bodies_of_a_table_with(41)
+    assert (len(first), len(more)) == (10, 31)
+    assert first + more == [f"model-{number}" for number in range(41)]
+
+
+def test_a_table_with_few_rows_more_is_shown_whole() -> None:
+    assert len(bodies_of_a_table_with(13)[0]) == 13
+
+
 def test_a_figure_of_no_source_is_no_figure() -> None:
     section = Section("a", "A", 2, (Paragraph((replace(speed("m", 1.0), source="absent"),)),))
     broken: Document = replace(document(), sections=(section,))
