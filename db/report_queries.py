@@ -1,6 +1,6 @@
 """The statements of a report. Each is shown in it, so that anyone can run it again with `benchbeat sql`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from db.report_scope import Scope, listed, literal
 
@@ -151,6 +151,15 @@ WHERE state = 'failed' AND {where}
 GROUP BY model, error
 ORDER BY jobs DESC, model, last_job_id
 LIMIT {_MOST}"""
+
+
+def chosen_from(runs: Mapping[str, Sequence[int]]) -> str:
+    """Return how many runs, and how many models, stand behind each of some choices, by the choice's name."""
+    chosen = ", ".join(f"({literal(name)}, {run_id})" for name, ids in runs.items() for run_id in ids)
+    return f"""WITH chosen(choice, run_id) AS (VALUES {chosen})
+SELECT c.choice, count(*) AS runs, count(DISTINCT h.model) AS models
+FROM chosen c JOIN history h ON h.run_id = c.run_id
+GROUP BY c.choice"""
 
 
 def disturbed_nights(scope: Scope) -> str:

@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
     "--headless",
@@ -41,13 +43,16 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--height", type=int, default=2400, help="of the pictures in px, from the page's top")
+    parser.add_argument(
+        "--at", default="", metavar="SECTION", help="begin at the section of this id: precisions, time ..."
+    )
     parser.add_argument("--view", choices=list(VIEWS), action="append", help="only these")
     options = parser.parse_args()
     browser = next(filter(None, map(shutil.which, NAMES)), None)
     if browser is None:
         parser.error(f"none of {', '.join(NAMES)} is on PATH")
     options.folder.mkdir(parents=True, exist_ok=True)
-    address = options.report.resolve().as_uri()
+    address = options.report.resolve().as_uri() + (f"#{options.at}" if options.at else "")
     for name in options.view or VIEWS:
         _take(browser, address, options.folder.resolve() / f"{name}.png", options.height, *VIEWS[name])
     if not options.view:
@@ -60,6 +65,9 @@ def _take(browser: str, address: str, picture: Path, height: int, width: int, sc
         frame.write_text(FRAME.format(scheme=scheme, address=address, width=width, height=height, filter=filter))
         dark = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
         _browse(browser, dark, f"--screenshot={picture}", f"--window-size={width},{height}", frame.as_uri())
+    # A page has few colours, and a history of pictures is not to weigh much.
+    with Image.open(picture) as taken:
+        taken.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def _browse(browser: str, *arguments: str) -> None:

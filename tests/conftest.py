@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from scheduler.broker import stop_embedded
@@ -18,6 +19,10 @@ from tests.services import PostgreSQLServer, RedisServer, no_process_left, runni
 # Read when torch is loaded, and by the processes that tests start: tiny models gain nothing from more threads, and
 # two threads that wait for each other on a busy core take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A machine that is busy is no fault of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _TEMPLATE = "benchbeat_template"
 _numbers = count(1)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bench.catalog import ModelEntry, builtin_models
 from db.report_scope import Scope as Scope
-from report.document.evidence import Evidence, Pairs, Speeds
+from report.document.evidence import Choices, Evidence, Pairs, Speeds
 from report.document.facts import Facts, read_facts
 from report.document.front import head, models_sections, summary_section
 from report.document.missing import missing_sections, read_failures, reasons
@@ -61,18 +61,19 @@ def _sections(evidence: Evidence, facts: Facts, catalog: Mapping[str, ModelEntry
     }
     gains = {"accuracy": accuracy, **others}
     speeds = Speeds(evidence, [row for task in facts.tasks for row in facts.representative(task)])
+    choices = Choices(evidence)
     changes, failures = read_changes(evidence), read_failures(evidence)
     not_measured = reasons(connection, facts, failures, catalog, scope)
     tasks = {name: entry.task for name, entry in catalog.items()}
     return [
-        summary_section(facts, gains, accuracy, speeds, changes),
+        summary_section(facts, gains, accuracy, speeds, changes, choices),
         *models_sections(facts, not_measured, tasks),
         *performance_sections(evidence, facts, accuracy, speeds),
         *prompting_sections(facts, gains),
         *settings_sections(connection, facts, accuracy),
         *precision_sections(facts, accuracy, speeds),
         *time_sections(evidence, facts, changes),
-        *recommendation_sections(facts, speeds),
+        *recommendation_sections(facts, speeds, choices),
         *missing_sections(not_measured, facts, failures),
         reading_section(),
     ]

@@ -20,6 +20,7 @@ WILSON = "95 %, Wilson"
 STDERR = "95 %, 1.96 standard errors"
 MEDIAN = "95 %, of the median, by order statistics"
 PAIRED = {"newcombe": "95 %, paired by item, Newcombe", "bootstrap": "95 %, paired by item, bootstrap"}
+_CHOICES = "chosen-from"
 _Z = 1.959963984540054
 #: units by the columns of a run
 UNITS = {
@@ -46,6 +47,22 @@ class Evidence:
         """Return the rows of a statement, and keep it as a source of figures."""
         self.sources[source] = Source(source, statement)
         return ask(self.connection, statement)
+
+
+@dataclass
+class Choices:
+    """How many were chosen from, each as a figure: one statement counts them all."""
+
+    evidence: Evidence
+    _runs: dict[str, Sequence[int]] = field(default_factory=dict)
+
+    def figure(self, choice: str, rows: Iterable[Row], column: str = "runs") -> Figure:
+        """Return the number of `runs`, or of the `models` that they are of, under a name of its own."""
+        found = {row["run_id"]: row["model"] for row in rows}
+        self._runs[choice] = sorted(found)
+        self.evidence.sources[_CHOICES] = Source(_CHOICES, queries.chosen_from(self._runs))
+        count = len(found) if column == "runs" else len(set(found.values()))
+        return Figure(count, "count", _CHOICES, column, {"choice": choice})
 
 
 def unit_of(column: str) -> str:

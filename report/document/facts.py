@@ -72,6 +72,11 @@ class Facts:
         """The models of a task that were measured, by name."""
         return sorted({row["model"] for row in (*self.speed, *self.answers) if row["task"] == task})
 
+    def newest_by_model(self, task: str) -> list[dict[str, Any]]:
+        """One run of each model of a task, the newest."""
+        runs = (row for row in (*self.speed, *self.answers) if row["task"] == task)
+        return _best(runs, lambda row: (row["model"],), lambda row: (row["run_id"],))
+
     def label(self, row: Row, *, precision: bool = True) -> str:
         """Return a model's name, with its precision and, where there are several places, machine and device."""
         name = f"{row['model']} {row['precision']}" if precision else str(row["model"])

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from db.report_scope import Scope, moment
-from report.document.evidence import Pairs, Speeds, figure
+from report.document.evidence import Choices, Pairs, Speeds, figure
 from report.document.facts import PLACES, SPEED, Facts
 from report.document.over_time import change_figure
 from report.document.parts import Block, Bullets, Cell, Figure, Paragraph, Section, Table, Text
@@ -37,9 +37,11 @@ def head(facts: Facts, scope: Scope, made_at: datetime) -> tuple[tuple[str, str]
     return (*lines, ("Limited to", asked)) if asked else tuple(lines)
 
 
-def summary_section(facts: Facts, gains: Gains, pairs: Pairs, speeds: Speeds, changes: list[dict[str, Any]]) -> Section:
+def summary_section(
+    facts: Facts, gains: Gains, pairs: Pairs, speeds: Speeds, changes: list[dict[str, Any]], choices: Choices
+) -> Section:
     """Return the executive summary: what was measured, and the first finding of each chapter."""
-    items: list[Text] = [_what(facts)]
+    items: list[Text] = [_what(facts, choices)]
     for task in facts.tasks:
         items += key_findings(task, facts, measured(facts, task), speeds, pairs)[:1]
     items += best_at("text", facts, pairs)[:1]
@@ -76,15 +78,27 @@ def models_sections(facts: Facts, not_measured: Mapping[str, Text], tasks: Mappi
     return sections
 
 
-def _what(facts: Facts) -> Text:
+def _what(facts: Facts, choices: Choices) -> Text:
     row = (facts.ours or facts.environments)[0]
     runs = figure(row, "all_runs", PLACES, key=_KEY, unit="count")
     disturbed = figure(row, "all_disturbed_runs", PLACES, key=_KEY, unit="count")
-    models = sum(len(facts.models(task)) for task in facts.tasks)
-    named = ", ".join(f"{len(facts.models(task))} {task}" for task in facts.tasks)
-    names = f"{models} {'model' if models == 1 else 'models'} ({named})" if models else "no model of our own"
-    parts: tuple[str | Figure, ...] = (f"This report is about {names}: ", *((runs,) if runs else ()), " runs")
-    return (*parts, ", of which ", *((disturbed,) if disturbed else ()), " were disturbed and count for no speed.")
+    parts: list[str | Figure] = ["This report is about ", *_models(facts, choices), ": "]
+    parts += [*((runs,) if runs else ()), " runs, of which ", *((disturbed,) if disturbed else ())]
+    return (*parts, " were disturbed and count for no speed.")
+
+
+def _models(facts: Facts, choices: Choices) -> Text:
+    newest = {task: facts.newest_by_model(task) for task in facts.tasks}
+    every = [row for rows in newest.values() for row in rows]
+    if not every:
+        return ("no model of our own",)
+    parts: list[str | Figure] = [
+        choices.figure("models", every, "models"),
+        f" {'model' if len(every) == 1 else 'models'} (",
+    ]
+    for task, rows in newest.items():
+        parts += [choices.figure(f"{task} models", rows, "models"), f" {task}, "]
+    return (*parts[:-1], str(parts[-1]).rstrip(", ") + ")")
 
 
 def _changed(changes: list[dict[str, Any]]) -> list[Text]:

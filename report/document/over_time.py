@@ -175,5 +175,5 @@ def _nights(evidence: Evidence) -> list[Block]:
         rows.append((row["day"], *figures, marked))
     columns = ("Day (UTC)", "Jobs done", "Jobs failed", "Sweeps not run", "Disturbed runs")
     table = Table(f"The last {len(rows)} days with a sweep", columns, tuple(rows), ("nights", "disturbed"))
-    description = f"Jobs by their end on {len(days)} days on which a sweep was due."
+    description = "Jobs by their end, on each day on which a sweep was due."
     return [Chart("Calendar of nightly sweeps", description, Calendar(days), table)]

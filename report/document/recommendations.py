@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from report.document.evidence import Speeds, accuracy, figure
+from report.document.evidence import Choices, Row, Speeds, accuracy, figure
 from report.document.facts import ANSWERS, SPEED, Facts, Place, place_of, use_of
 from report.document.parts import Block, Bullets, Paragraph, Section, Text
 from report.document.performance import Measured, measured, speed_figure
@@ -27,7 +27,7 @@ _USES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _MOST_PLACES = 3
 
 
-def recommendation_sections(facts: Facts, speeds: Speeds) -> list[Section]:
+def recommendation_sections(facts: Facts, speeds: Speeds, choices: Choices) -> list[Section]:
     """Return the chapter of recommendations, for the machines with the most runs."""
     rule = (
         "For each use: of the models and precisions whose accuracy on the workload that stands for it is within "
@@ -37,9 +37,9 @@ def recommendation_sections(facts: Facts, speeds: Speeds) -> list[Section]:
     blocks: list[Block] = [Paragraph((rule,))]
     every = {task: measured(facts, task) for task in facts.tasks}
     for place in facts.places[:_MOST_PLACES]:
-        items = [text for use in _USES if (text := _for_use(*use, place, every, speeds))]
-        items += _dictation(place, every.get("speech", ()))
-        items += _for_memory(place, every.get("text", []), speeds)
+        items = [text for use in _USES if (text := _for_use(*use, place, every, speeds, choices))]
+        items += _dictation(place, every.get("speech", ()), choices)
+        items += _for_memory(place, every.get("text", []), speeds, choices)
         if items:
             if len(facts.places) > 1:
                 blocks.append(Paragraph((f"On {facts.place_name(place)}:",)))
@@ -50,17 +50,26 @@ def recommendation_sections(facts: Facts, speeds: Speeds) -> list[Section]:
 
 
 def _for_use(
-    use: str, task: str, workloads: tuple[str, ...], place: Place, every: dict[str, list[Measured]], speeds: Speeds
+    use: str,
+    task: str,
+    workloads: tuple[str, ...],
+    place: Place,
+    every: dict[str, list[Measured]],
+    speeds: Speeds,
+    choices: Choices,
 ) -> Text | None:
     here = [each for each in every.get(task, ()) if place_of(each.run) == place]
     for workload in workloads:
         asked = [(each, row) for each in here for row in each.answers if row["workload"] == workload]
         if asked:
-            return _fastest_good(use, task, asked, speeds)
+            beside = _beside(use, place, [row for _, row in asked], choices)
+            return _fastest_good(use, task, asked, beside, speeds)
     return None
 
 
-def _fastest_good(use: str, task: str, asked: list[tuple[Measured, dict[str, Any]]], speeds: Speeds) -> Text | None:
+def _fastest_good(
+    use: str, task: str, asked: list[tuple[Measured, dict[str, Any]]], beside: Text, speeds: Speeds
+) -> Text | None:
     best = max(row["accuracy"] for _, row in asked)
     good = [(each, row) for each, row in asked if row["accuracy"] >= best - GIVEN_AWAY]
     # They are in the order of their speed.
@@ -68,9 +77,13 @@ def _fastest_good(use: str, task: str, asked: list[tuple[Measured, dict[str, Any
     share, speed, memory = accuracy(row, ANSWERS), speed_figure(task, each, speeds), _memory(each)
     if share is None:
         return None
-    beside = "the only one measured" if len(asked) == 1 else f"of {len(asked)} measured"
     with_it = f" with {row['strategy']} at temperature {row['temperature']:g}" if row["temperature"] is not None else ""
-    parts: list[Any] = [f"{use}: {each.label}{with_it} ({beside}). On {use_of(row['workload'])} it reaches ", share]
+    parts: list[Any] = [
+        f"{use}: {each.label}{with_it} (",
+        *beside,
+        f"). On {use_of(row['workload'])} it reaches ",
+        share,
+    ]
     parts += [", at ", speed] if speed is not None else []
     parts += [", in ", memory] if memory is not None else []
     return (*parts, ".")
@@ -80,7 +93,7 @@ def _memory(each: Measured) -> Any:
     return figure(each.run, "memory_bytes", SPEED)
 
 
-def _dictation(place: Place, every: Any) -> list[Text]:
+def _dictation(place: Place, every: Any, choices: Choices) -> list[Text]:
     heard = [each for each in every if place_of(each.run) == place and each.run["word_error_rate"] is not None]
     if not heard:
         return []
@@ -92,11 +105,11 @@ def _dictation(place: Place, every: Any) -> list[Text]:
     if errors is None:
         return []
     speed: tuple[Any, ...] = () if factor is None else (", a second of speech in ", factor, " seconds")
-    beside = "the only one measured" if len(heard) == 1 else f"of {len(heard)} measured"
-    return [(f"Dictation: {chosen.label} ({beside}), with a word error rate of ", errors, *speed, ".")]
+    beside = _beside("Dictation", place, [each.run for each in heard], choices)
+    return [(f"Dictation: {chosen.label} (", *beside, "), with a word error rate of ", errors, *speed, ".")]
 
 
-def _for_memory(place: Place, every: list[Measured], speeds: Speeds) -> list[Text]:
+def _for_memory(place: Place, every: list[Measured], speeds: Speeds, choices: Choices) -> list[Text]:
     here = [each for each in every if place_of(each.run) == place and each.run["memory_bytes"] and each.answers]
     items: list[Text] = []
     told: set[str] = set()
@@ -113,14 +126,27 @@ def _for_memory(place: Place, every: list[Measured], speeds: Speeds) -> list[Tex
         names = ", ".join(sorted(common)[:3]) + (" ..." if len(common) > 3 else "")
         row = next(row for row in chosen.answers if row["workload"] == min(common))
         share = accuracy(row, ANSWERS)
+        fitted = choices.figure(_choice(f"{gib} GiB", place), [each.run for each in fitting])
         parts: list[Any] = [
-            f"In {gib} GiB of memory: {chosen.label}, the best of {len(fitting)} over {names}; it takes "
+            f"In {gib} GiB of memory: {chosen.label}, the best of ",
+            fitted,
+            f" over {names}; it takes ",
         ]
         parts += [memory]
         parts += [", writes at ", speed] if speed is not None else []
         parts += [", and reaches ", share, f" on {use_of(row['workload'])}"] if share is not None else []
         items.append((*parts, "."))
     return items
+
+
+def _beside(use: str, place: Place, rows: list[Row], choices: Choices) -> Text:
+    if len(rows) == 1:
+        return ("the only one measured",)
+    return ("of ", choices.figure(_choice(use, place), rows), " measured")
+
+
+def _choice(name: str, place: Place) -> str:
+    return f"{name} on {place[0]}, {place[1]}"
 
 
 def _common(each: list[Measured]) -> set[str]:

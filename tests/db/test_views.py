@@ -237,7 +237,8 @@ def test_jobs_and_attempts_tell_a_job_s_life(database: Database) -> None:
     ]
 
 
-def test_views_can_be_dropped_and_made_anew(database: Database) -> None:
+def test_views_can_be_dropped_and_made_anew(database_url: str) -> None:
+    database = Database(database_url)  # not the shared one: with its views go the reader's rights
     populate(database)
     before = ask(database, "SELECT * FROM history")
     with database.write() as connection:
@@ -245,3 +246,4 @@ def test_views_can_be_dropped_and_made_anew(database: Database) -> None:
         drop_views(connection)
         create_views(connection)
     assert ask(database, "SELECT * FROM history") == before
+    database.dispose()
