@@ -119,15 +119,15 @@ def query_of_batch(batch_id: int) -> "Query":
     return Query((Condition("batch", "=", str(batch_id)),))
 
 
-def print_history(state: State, query: "Query", output: str) -> int:
-    """Print what a query finds; exit code 4 where that is nothing."""
+def print_history(state: State, query: "Query", output: str, *, says_nothing: bool = True) -> int:
+    """Print what a query finds; exit code 4 where that is nothing, which is said but where the caller says it."""
     from db.history import history as read_history
     from report.runs import print_runs
 
     with state.database.read() as connection:
         rows = read_history(connection, query)
     if not rows.rows:
-        return say_nothing(state, output, list(rows.columns))
+        return say_nothing(state, output, list(rows.columns)) if says_nothing else _none(output, list(rows.columns))
     print_runs(rows, output, is_chosen=bool(query.columns))
     return 0
 
@@ -207,13 +207,19 @@ def say_nothing(state: State, output: str, columns: list[str]) -> int:
     """Say that no run matches, or that there is none at all, and return exit code 4."""
     from db.history import Query
     from db.history import history as read_history
+
+    code = _none(output, columns)
+    with state.database.read() as connection:
+        is_empty = not read_history(connection, Query(limit=1)).rows
+    click.echo("nothing was measured yet; begin with `benchbeat run`" if is_empty else "no run matches", err=True)
+    return code
+
+
+def _none(output: str, columns: list[str]) -> int:
     from report.printing import print_rows
 
     if output != "table":
         print_rows(columns, [], output)
-    with state.database.read() as connection:
-        is_empty = not read_history(connection, Query(limit=1)).rows
-    click.echo("nothing was measured yet; begin with `benchbeat run`" if is_empty else "no run matches", err=True)
     return 4
 
 

@@ -96,7 +96,10 @@ def _say_how_to_go_on(state: State, batch_id: int, child: subprocess.Popen[bytes
         click.echo("\nStopping ...", err=True)
         with suppress(KeyboardInterrupt):
             stop_service(child)
-    left = snapshot(state.database, batch_id).batch.open
+    _say_what_is_left(batch_id, snapshot(state.database, batch_id).batch.open)
+
+
+def _say_what_is_left(batch_id: int, left: int) -> None:
     click.echo(
         f"Batch {batch_id} keeps {left} unfinished {'job' if left == 1 else 'jobs'}. "
         f"Go on with `benchbeat up`, or cancel with `benchbeat cancel --batch {batch_id}`.",
@@ -110,12 +113,14 @@ def _finish(state: State, batch_id: int, output: str) -> int:
 
     # Our worker has ended by now, and it is the one that could not take what waits.
     last = snapshot(state.database, batch_id, with_ended=True)
-    print_history(state, query_of_batch(batch_id), output)
+    print_history(state, query_of_batch(batch_id), output, says_nothing=False)
     for job in last.jobs:
         if job.state == "failed":
             click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)
     for waiting in last.waiting:
         click.echo(waiting_line(waiting), err=True)
+    if last.batch.open:
+        _say_what_is_left(batch_id, last.batch.open)
     code = conclude(last)
     if code == NOTHING_MEASURED:
         click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)

@@ -8,6 +8,7 @@ may send it again.
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -126,6 +127,9 @@ def _command(command: str) -> Send:
         words = shlex.split(command)
     except ValueError as error:
         raise InputError(f"can't be read ({error})", where="BENCHBEAT_ALERT_COMMAND") from None
+
+    if not words or shutil.which(words[0]) is None:
+        raise InputError(f"there is no command {words[0] if words else ''!r}", where="BENCHBEAT_ALERT_COMMAND")
 
     def send(message: Message) -> Sent:
         facts = {f"BENCHBEAT_ALERT_{name}": value for name, value in message.facts.items()}

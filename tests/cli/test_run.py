@@ -78,6 +78,7 @@ def test_a_failed_job_is_named_with_its_reason_and_the_log(
     assert done.code == 4
     assert "job 1 failed: smollm2-135m facts direct float32: the model is gone\n" in done.err
     assert done.err.endswith(f"Nothing was measured; the worker's log is {home}/logs/worker.log\n")
+    assert "begin with" not in done.err
 
 
 def test_ctrl_c_leaves_the_rest_queued_and_says_how_to_go_on(

@@ -221,11 +221,15 @@ def test_a_command_gets_the_message_and_no_password(tmp_path: Path, monkeypatch:
     }
 
 
-def test_a_command_that_fails_says_why() -> None:
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     (way,) = senders(None, f"{sys.executable} -c 'import sys; sys.exit(\"no network\")'")
     assert way(MESSAGE) == Sent(False, f"{sys.executable} ended with exit code 1: no network")
-    (way,) = senders(None, "no-such-command-here --now")
-    assert way(MESSAGE) == Sent(False, "there is no command no-such-command-here")
+    script = tmp_path / "tell-me"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    (way,) = senders(None, f"{script} --now")
+    script.unlink()
+    assert way(MESSAGE) == Sent(False, f"there is no command {script}")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +239,7 @@ def test_a_command_that_fails_says_why() -> None:
         ("sesame", None, "target 1 (no scheme) is none that apprise knows"),
         ("htps://hooks.example.com/sesame", None, "target 1 (htps) is none that apprise knows"),
         (None, "mail 'me", "can't be read"),
+        (None, "no-such-command-here --now", "there is no command 'no-such-command-here'"),
     ],
 )
 def test_a_target_that_is_none_is_refused_without_its_password(
