@@ -26,6 +26,7 @@ from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.submitting import submit_command_row, submit_rows
 from tests.performance.ticking import tick_rows
+from tests.performance.watching import watch_rows
 from tests.performance.witnessing import witness_rows
 from tests.performance.world import QUICK, Sizes, World, new_world
 from tests.services import no_process_left
@@ -47,6 +48,8 @@ ROWS: dict[str, Measure] = {
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
     "tick-sqlite": partial(tick_rows, kind="sqlite"),
     "tick-postgresql": partial(tick_rows, kind="postgresql"),
+    "watch-sqlite": partial(watch_rows, kind="sqlite"),
+    "watch-postgresql": partial(watch_rows, kind="postgresql"),
     "second-job": second_job_rows,
     "overhead": overhead_rows,
     "heartbeat": heartbeat_rows,
