@@ -22,7 +22,7 @@ def test_another_process_draws_the_same() -> None:
 
 def test_what_cannot_be_drawn_is_told_and_the_next_picture_is_drawn() -> None:
     drawing = DrawingProcess()
-    with pytest.raises(ChildProcessError, match="could not be drawn: .*Error"):
+    with pytest.raises(ChildProcessError, match=r"could not be drawn: .*Error"):
         drawing.draw("no data")  # type: ignore[arg-type]
     assert drawing.draw(_line()).narrow.startswith("<svg")
     drawing.close()
