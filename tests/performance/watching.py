@@ -53,6 +53,7 @@ def watch_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
         extend_lease(database, job.id, job.attempt, _LEASE_SECONDS, progress.model_dump_json(exclude={"event"}))
         mark_seen(database, claimant.worker_id, job_id=job.id, loaded=None)
 
+    seconds = world.sizes.watched_seconds / world.sizes.watches
     what = f"`benchbeat watch` beside {jobs:,} queued jobs"
     for said, working in ((what, None), ("the same, a job tells of its progress every second", tell)):
         with _at_work(working), _shown(world, url) as watching:
@@ -60,7 +61,7 @@ def watch_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
                 row=f"watch-{kind}",
                 what=said,
                 unit="% of a core",
-                ours=tuple(_percent(watching, world.sizes.watched_seconds) for _ in range(world.sizes.watches)),
+                ours=tuple(_percent(watching, seconds) for _ in range(world.sizes.watches)),
                 goal=AtMost(GOAL_PERCENT),
             )
     database.dispose()
