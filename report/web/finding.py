@@ -153,7 +153,7 @@ def _walked(
         first, below = (first, part[0]) if listing.is_descending else (part[1], below)
         taken = max(time.perf_counter() - began, 1e-6)
         left -= taken
-        # Twice as many as before, but no more than there is time for where older rows, which no cache holds, take longer.
+        # Twice as many as before, but no more than there is time for: older rows, which no cache holds, take longer.
         width = max(1, min(2 * width, int(width * left / taken / 2)))
     if len(found) == limit or first >= below:
         return found, None
