@@ -1,6 +1,7 @@
 """The columns of the views with what they hold, so that a filter's value can be read and a wrong name told."""
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -128,3 +129,15 @@ def plain(value: Any, kind: Kind) -> Any:
         found = json.loads(value) if isinstance(value, str) else value
         return json.dumps(found, sort_keys=True, ensure_ascii=False)
     return value
+
+
+def plain_rows(rows: Iterable[Sequence[Any]], kinds: Sequence[Kind]) -> list[tuple[Any, ...]]:
+    """Return rows as both databases would give them, column by column of a kind."""
+    to_make = [(place, kind) for place, kind in enumerate(kinds) if kind in ("boolean", "json", "time")]
+    made = []
+    for row in rows:
+        values = list(row)
+        for place, kind in to_make:
+            values[place] = plain(values[place], kind)
+        made.append(tuple(values))
+    return made

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -107,6 +108,8 @@ class Waiting:
     batch_id: int | None = None
 
 
+# Who watches sees the same running jobs every second.
+@lru_cache(maxsize=1024)
 def _what(spec: str) -> str:
     try:
         return describe(JobSpec.model_validate_json(spec))

@@ -117,15 +117,15 @@ JOIN batch b ON b.id = r.batch_id
 )
 _LATEST = _NEWEST.replace("l.series_id = k.id\n", "l.series_id = k.id AND NOT l.contaminated\n")
 
+# Each figure by itself, so that whoever asks for some series, or for some columns, pays for these alone.
 _SERIES = """
 SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
     l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
-    g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
-FROM (SELECT series_id, count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS contaminated_runs,
-        min(started_at) AS first_at, max(started_at) AS last_at, max(id) AS last_id
-    FROM run GROUP BY series_id) g
-JOIN series_key k ON k.id = g.series_id
-JOIN run l ON l.id = g.last_id
+    (SELECT count(*) FROM run c WHERE c.series_id = k.id) AS runs,
+    (SELECT count(*) FROM run c WHERE c.series_id = k.id AND c.contaminated) AS contaminated_runs,
+    {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
+FROM series_key k
+JOIN run l ON l.id = (SELECT m.id FROM run m WHERE m.series_id = k.id ORDER BY m.started_at DESC, m.id DESC LIMIT 1)
 """
 
 _SAMPLES = """
@@ -202,7 +202,7 @@ SELECT b.id AS batch, b.name, b.key, b.priority, {created_at} AS created_at, cou
     {published_at} AS published_at
 FROM batch b
 LEFT JOIN job j ON j.batch_id = b.id
-GROUP BY b.id, b.name, b.key, b.priority, b.created_at, b.labels, b.schedule, b.published_at
+GROUP BY b.id
 """
 
 _SCHEDULES = """
@@ -245,7 +245,8 @@ def _statements(dialect: str) -> Iterator[tuple[str, str]]:
     yield "history", _HISTORY.format(**run_times)
     yield "latest", _LATEST.format(**run_times)
     yield "newest", _NEWEST.format(**run_times)
-    yield "series", _SERIES.format(**times(first_at="g.first_at", last_at="g.last_at"))
+    first_at = "(SELECT min(c.started_at) FROM run c WHERE c.series_id = k.id)"
+    yield "series", _SERIES.format(**times(first_at=first_at, last_at="l.started_at"))
     yield "samples", _SAMPLES
     yield "answers", _ANSWERS
     yield "breakdowns", _BREAKDOWNS

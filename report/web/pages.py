@@ -16,7 +16,9 @@ from report.web.cells import Grid, grid
 from report.web.details import batch_details, run_details
 from report.web.downloads import download
 from report.web.easel import Easel
-from report.web.listing import MAX_ROWS, Listing, read_all, read_listing, read_page, usual_columns
+from report.web.finding import MAX_ROWS, read_all, read_page
+from report.web.known import Known, known_of
+from report.web.listing import Listing, read_listing, usual_columns
 from report.web.live_report import LiveReport
 from report.web.reading import FILE_SECONDS, Reading
 from report.web.series import series_details
@@ -69,9 +71,13 @@ class Pages:
     def view(self, name: str) -> str:
         """Show some rows of a view."""
         listing = read_listing(_VIEWS[name], request.args)
+        known = known_of(self._database, listing)
         with self._reading.open() as connection:
-            page = read_page(connection, listing)
-        more = None if page.next_key is None else listing.parameters(after=page.next_key)
+            page = read_page(connection, listing, known)
+        looked = page.looked
+        # The next rows are those of the same part of the history, whatever was added meanwhile.
+        here = listing.conditions if looked is None else looked.here(listing)
+        more = None if page.next_key is None else listing.parameters(after=page.next_key, conditions=here)
         shown = self._grid(name, listing, page.rows)
         return render_template(
             "listing.html",
@@ -80,6 +86,9 @@ class Pages:
             listing=listing,
             grid=shown,
             more=more,
+            looked=looked,
+            onward=None if looked is None else listing.parameters(conditions=looked.onward(listing)),
+            all_of_them=listing.parameters(looks_at_all=True),
             columns=list(KINDS[listing.view]),
             is_usual=listing.shown == usual_columns(listing.view),
             every=listing.parameters(columns=tuple(KINDS[listing.view])),
@@ -91,8 +100,10 @@ class Pages:
         listing = read_listing(_VIEWS[name], request.args)
         if not listing.columns:
             listing = Listing(listing.view, listing.conditions, tuple(KINDS[listing.view]), listing.sort, listing.after)
+        known = known_of(self._database, listing)
         with self._busy(), self._reading.open(FILE_SECONDS) as connection:
-            return download(listing.shown, read_all(connection, listing, MAX_ROWS), kind, name, MAX_ROWS)
+            rows = read_all(connection, listing, known, MAX_ROWS)
+            return download(listing.shown, rows, kind, name, MAX_ROWS)
 
     def run(self, number: int) -> str:
         """Show one run with all that belongs to it."""
@@ -107,7 +118,7 @@ class Pages:
             if found is None:
                 abort(404, f"There is no batch {number}")
             listing = Listing("jobs", (Condition("batch", "=", str(number)),))
-            page = read_page(connection, listing)
+            page = read_page(connection, listing, Known())
         more = None if page.next_key is None else "/jobs" + listing.parameters(after=page.next_key)
         jobs = self._grid("jobs", listing, page.rows)
         return render_template("batch.html", number=number, facts_of=found, grid=jobs, more=more)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
 
 from bench.errors import QueryError, UnavailableError
-from db.columns import KINDS, plain
+from db.columns import KINDS, plain_rows
 from db.engine import sqlite_path
 from db.reader_role import reader_login_url
 from db.readonly import Rows, select
@@ -28,6 +28,9 @@ FILE_SECONDS = 60.0
 
 #: PostgreSQL's code for a statement that was stopped
 _STOPPED = "57014"
+#: SQLite's steps, about 1 ms of them, between two looks at the clock: each waits for Python's lock, which a report or
+#: another page may hold
+_STEPS = 20_000
 _POOL = {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 8, "pool_timeout": 5}
 
 
@@ -62,7 +65,7 @@ class Reading:
         except exc.DBAPIError as error:
             if _was_stopped(error):
                 raise TooSlowError(
-                    f"Nothing was found within {seconds:g} seconds; filter by batch, model or run_id, or sort by run_id"
+                    f"Nothing was found within {seconds:g} seconds; filter by batch or run_id, or take look=all away"
                 ) from error
             if isinstance(error, exc.OperationalError | exc.InterfaceError):
                 raise UnavailableError(f"The database can't be read ({_reason(error)})") from error
@@ -82,7 +85,7 @@ class Reading:
             return
         deadline = time.monotonic() + seconds
         driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
 
 
 def rows_of(
@@ -92,7 +95,7 @@ def rows_of(
     listed = ", ".join(f'"{name}"' for name in columns)
     kinds = [KINDS[view][name] for name in columns]
     found = connection.execute(text(f'SELECT {listed} FROM "{view}" {rest}'), values)
-    return [tuple(plain(value, kind) for value, kind in zip(row, kinds, strict=True)) for row in found]
+    return plain_rows(found, kinds)
 
 
 def _sqlite(database_url: str) -> Engine:

@@ -1,23 +1,20 @@
 """One series: its runs over time, drawn and listed."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import select
-
 from bench.errors import InputError, suggest
 from db.columns import KINDS
 from db.engine import Database
 from db.history import METRICS
-from db.tables import run, series_key
 from report.charts.data import EnvironmentMark, HistoryLine, LevelChangeMark, LinePoint, Picture
 from report.charts.svg import titled
 from report.web.cells import Cell, Grid, facts, grid
 from report.web.easel import Easel
+from report.web.known import last_runs
 from report.web.reading import Reading, rows_of
 
 #: runs that are drawn and listed, the last ones
@@ -30,6 +27,8 @@ _ABOUT = (
     *("prompt_tokens", "new_tokens", "max_new_tokens", "device", "device_name", "machine"),
 )
 _LISTED = ("run_id", "started_at", "batch", *_FIGURES, "ttft_seconds", "contaminated", "contamination")
+#: what is read of each run
+_READ = dict.fromkeys((*_LISTED, *_ABOUT, *_ENVIRONMENT, *METRICS, "accuracy_stderr"))
 _UNITS = {"accuracy": "share", "word_error_rate": "share", "quality": "of 10", "readability": "of 100"}
 _Z = 1.959963984540054
 
@@ -57,10 +56,10 @@ def series_details(
     database: Database, reading: Reading, easel: Easel, series: str, figure: str | None
 ) -> SeriesDetails | None:
     """Return all about a series, or None where there is none. Raises InputError for a figure that it has not."""
-    ids = _last_runs(database, series)
+    ids = last_runs(database, series, DRAWN_RUNS)
     if not ids:
         return None
-    columns = list(KINDS["history"])
+    columns = list(_READ)
     with reading.open() as connection:
         listed = ", ".join(map(str, ids))
         found = rows_of(connection, "history", columns, f"WHERE run_id IN ({listed}) ORDER BY started_at, run_id", {})
@@ -133,17 +132,6 @@ def _described(picture: Picture, title: str, description: str) -> Picture:
         titled(svg, name, title, description) for name, svg in (("narrow", picture.narrow), ("wide", picture.wide))
     )
     return Picture(narrow, wide)
-
-
-def _last_runs(database: Database, series: str) -> list[int]:
-    """Return the ids of the last runs of a series: found by an index, which a view's column has not."""
-    if not re.fullmatch(r"[0-9a-f]{16}", series):
-        return []
-    # `g` comes after every digit of a hash
-    query = select(run.c.id).join(series_key, series_key.c.id == run.c.series_id)
-    query = query.where(series_key.c.hash >= series, series_key.c.hash < series + "g")
-    with database.read() as connection:
-        return list(connection.execute(query.order_by(run.c.started_at.desc()).limit(DRAWN_RUNS)).scalars())
 
 
 def _figure(asked: str | None, figures: Sequence[str], changed: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from tests.performance import table
 from tests.performance.answers import batching_row, scoring_row
 from tests.performance.asking import history_row, large_dry_run_row
 from tests.performance.beating import heartbeat_rows
+from tests.performance.browsing import page_rows
 from tests.performance.claiming import claim_rows
 from tests.performance.decoding import decode_rows
 from tests.performance.hearing import clip_rows
 from tests.performance.judging import regressions_rows
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
+from tests.performance.reporting import report_rows
 from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.submitting import submit_command_row, submit_rows
 from tests.performance.ticking import tick_rows
+from tests.performance.watching import watch_rows
 from tests.performance.witnessing import witness_rows
 from tests.performance.world import QUICK, Sizes, World, new_world
 from tests.services import no_process_left
@@ -47,6 +51,12 @@ ROWS: dict[str, Measure] = {
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
     "tick-sqlite": partial(tick_rows, kind="sqlite"),
     "tick-postgresql": partial(tick_rows, kind="postgresql"),
+    "watch-sqlite": partial(watch_rows, kind="sqlite"),
+    "watch-postgresql": partial(watch_rows, kind="postgresql"),
+    "pages-sqlite": partial(page_rows, kind="sqlite"),
+    "pages-postgresql": partial(page_rows, kind="postgresql"),
+    "report-sqlite": partial(report_rows, kind="sqlite"),
+    "report-postgresql": partial(report_rows, kind="postgresql"),
     "second-job": second_job_rows,
     "overhead": overhead_rows,
     "heartbeat": heartbeat_rows,
@@ -63,9 +73,12 @@ ROWS: dict[str, Measure] = {
 @click.option("--only", "only", multiple=True, metavar="NAME", help="A row, or the beginning of several; repeatable.")
 @click.option("--list", "listed", is_flag=True, help="Name the rows and measure nothing.")
 @click.option("--quick", is_flag=True, help="Small sizes and a tiny model: sees that everything works, says little.")
+@click.option("--runs", type=click.IntRange(1), help="Runs of the long history of the rows pages and report.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every reading.")
 @click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
-def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | None, markdown: bool) -> None:
+def main(
+    only: tuple[str, ...], listed: bool, quick: bool, runs: int | None, json_file: Path | None, markdown: bool
+) -> None:
     """Measure what benchbeat itself costs, each row beside the bare thing in one run, in alternation.
 
     A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval.
@@ -84,6 +97,7 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | Non
     with tempfile.TemporaryDirectory(prefix="performance-", dir=home) as name:
         folder = Path(name)
         sizes, weights_home = (QUICK, folder) if quick else (Sizes(), home)
+        sizes = replace(sizes, runs=runs or sizes.runs)
         with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
             results = measure(world, names)
     facts["load_average_at_the_end"] = table.load_average()

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,7 @@ def _round(world: World, readings: _Readings) -> None:
     with ExitStack() as stack:
         stack.callback(stop_embedded, home)
         logs = [world.folder / f"{home.name}-{name}.log" for name in ("submit", "beat", "worker")]
-        readings.submitter.append(_peak_megabytes(world, world.command(home, "submit", *small, *stop)))
+        readings.submitter.append(peak_megabytes(world, world.command(home, "submit", *small, *stop)))
         # Once more, to see what it imports.
         _import_log(world, world.command(home, "submit", *small, *stop, options=("-X", "importtime")), logs[0])
         beat = stack.enter_context(_service(world, home, "beat", logs[1]))
@@ -92,15 +92,16 @@ def _round(world: World, readings: _Readings) -> None:
 def _large_submitter(world: World) -> float:
     home = world.new_home()
     try:
-        return _peak_megabytes(world, world.command(home, "submit", str(write_sweep(world))))
+        return peak_megabytes(world, world.command(home, "submit", str(write_sweep(world))))
     finally:
         stop_embedded(home)
 
 
-def _peak_megabytes(world: World, command: list[str]) -> float:
-    """Run a command and return the peak of its resident size."""
+def peak_megabytes(world: World, command: list[str], settings: Mapping[str, str] | None = None) -> float:
+    """Run a command, with more variables, and return the peak of its resident size."""
     launcher = [sys.executable, "-I", "-S", "-c", _PEAK, *command]
-    done = subprocess.run(launcher, check=True, cwd=world.folder, env=world.environment, capture_output=True, text=True)
+    environment = {**world.environment, **(settings or {})}
+    done = subprocess.run(launcher, check=True, cwd=world.folder, env=environment, capture_output=True, text=True)
     return int(done.stderr.split()[-1]) / 1e6
 
 

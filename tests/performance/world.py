@@ -19,6 +19,7 @@ from bench.catalog import ModelEntry, builtin_models
 from bench.library import Library, builtin_library
 from db.schema import upgrade
 from tests.commands import UNWATCHED
+from tests.report.synthetic_runs import write_runs
 from tests.services import PostgreSQLServer, RedisServer, running_postgresql, running_redis
 from worker.facts import Probe
 from worker.service import probe_device
@@ -60,6 +61,10 @@ class Sizes:
     #: series of speed runs in a long history, and runs of each
     series: int = 10_000
     points: int = 200
+    #: runs of the history that pages and reports are made of, looks at each page, and reports
+    runs: int = 100_000
+    pages: int = 9
+    reports: int = 3
 
 
 QUICK = Sizes(
@@ -80,6 +85,9 @@ QUICK = Sizes(
     watched_seconds=2.0,
     series=20,
     points=30,
+    runs=600,
+    pages=2,
+    reports=1,
 )
 
 
@@ -91,6 +99,7 @@ class World:
         self._numbers = count(1)
         self._weights_home = weights_home
         self._tiny = tiny
+        self._long_histories: dict[DatabaseKind, str] = {}
         self.folder = folder
         self.sizes = sizes
 
@@ -209,6 +218,14 @@ class World:
         source = (template or self._empty_postgresql).rpartition("?")[0].rpartition("/")[2]
         self._postgresql.execute("CREATE DATABASE {name} TEMPLATE {source}", name=name, source=source)
         return self._postgresql.url(name)
+
+    def long_history(self, kind: DatabaseKind) -> str:
+        """Return the URL of a history of many runs, which is written when it is first asked for; nobody changes it."""
+        if kind not in self._long_histories:
+            url = self.new_database(kind)
+            write_runs(url, self.sizes.runs)
+            self._long_histories[kind] = url
+        return self._long_histories[kind]
 
     @cached_property
     def _empty_sqlite(self) -> str:
