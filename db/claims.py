@@ -10,6 +10,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from bench.catalog import explain
 from bench.spec import JobSpec
+from db.driver import DriverStatement
 from db.engine import CLOCKS, Database, now
 from db.tables import attempt as attempt_table
 from db.tables import job as job_table
@@ -120,8 +121,12 @@ def _take(pick: TextualSelect) -> ReturningUpdate[Any]:
 # Built once, by dialect and whether the worker is of one batch: building them anew took half of a claim's time on
 # SQLite. Picking and taking are one statement, since each costs more on its way than in the database.
 _PICKS = {(dialect, of_batch): _pick(dialect, of_batch=of_batch) for dialect in _QUEUES for of_batch in (False, True)}
-_TAKES = {kind: _take(pick) for kind, pick in _PICKS.items()}
-_BEGIN_ATTEMPT = insert(attempt_table).values(started_at=now())
+_TAKES = {kind: DriverStatement(_take(pick)) for kind, pick in _PICKS.items()}
+_BEGIN_ATTEMPT = DriverStatement(
+    insert(attempt_table).values(
+        **{name: bindparam(name) for name in ("job_id", "attempt", "worker_id")}, started_at=now()
+    )
+)
 
 
 def claim(
@@ -152,7 +157,7 @@ def claim(
             wanted["batch"] = claimant.batch_id
         taking = wanted | {"worker": claimant.worker_id, "lease_seconds": lease_seconds}
         for _ in range(_CLAIM_TRIES):
-            taken = connection.execute(_TAKES[kind], taking).first()
+            taken = _TAKES[kind].execute(connection, taking).first()
             if taken is not None:
                 claimed = _begin(connection, taken, claimant.worker_id)
                 if claimed is not None:
@@ -164,7 +169,7 @@ def claim(
 
 def _begin(connection: Connection, taken: Row[Any], worker_id: str) -> Claimed | None:
     """Write the attempt of a job that was taken; None where its specification can't be read."""
-    connection.execute(_BEGIN_ATTEMPT, {"job_id": taken.id, "attempt": taken.attempt, "worker_id": worker_id})
+    _BEGIN_ATTEMPT.execute(connection, {"job_id": taken.id, "attempt": taken.attempt, "worker_id": worker_id})
     try:
         return Claimed.from_row(taken)
     except ValidationError as error:
