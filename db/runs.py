@@ -118,6 +118,7 @@ def series_id(connection: Connection, definition: dict[str, Any]) -> int:
     """Return the id of a series, which is written where it is new."""
     digest = series_hash(definition)
     row = {"hash": digest, "definition": json.dumps(definition, sort_keys=True, separators=(",", ":"))}
+    row |= {"model": definition["model"], "workload": definition["workload"], "machine_id": definition["machine"]}
     return _id_of(connection, series_key, row)
 
 

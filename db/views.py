@@ -115,11 +115,14 @@ JOIN run r ON r.id = (SELECT l.id FROM run l WHERE l.series_id = k.id
 JOIN batch b ON b.id = r.batch_id
 """,
 )
+# Of the key, so that only series are probed of which these are asked for.
+for _column in ("machine_id AS", "model,", "workload,"):
+    _NEWEST = _NEWEST.replace(f"r.{_column}", f"k.{_column}")
 _LATEST = _NEWEST.replace("l.series_id = k.id\n", "l.series_id = k.id AND NOT l.contaminated\n")
 
 _SERIES = """
-SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
-    l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
+SELECT substr(k.hash, 1, 16) AS series, k.model, l.revision, l.task, k.workload, l.strategy, l.temperature, l.top_p,
+    l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, k.machine_id AS machine,
     g.runs, g.contaminated_runs, {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition
 FROM (SELECT series_id, count(*) AS runs, sum(CASE WHEN contaminated THEN 1 ELSE 0 END) AS contaminated_runs,
         min(started_at) AS first_at, max(started_at) AS last_at, max(id) AS last_id
