@@ -13,7 +13,7 @@ from db.columns import KINDS, plain
 from db.conditions import column_sql, kind_of
 from db.history import Query, filtered
 from db.jobs import in_parts
-from db.last_runs import OF_SERIES, first_clean_run_at, last_clean_runs
+from db.last_runs import OF_SERIES, chooses_series, first_clean_run_at, last_clean_runs, matching_series
 
 #: what is set about a run
 SETTINGS = (
@@ -75,7 +75,6 @@ _PROBED = """
 SELECT r.id, r.series_id, r.environment_id, r.device_name, ({first_at}) AS first_at, NULL AS compared {last_runs}
 ORDER BY r.series_id, r.started_at DESC, r.id DESC
 """
-_MATCHING_SERIES = "SELECT series_id FROM run WHERE id IN (SELECT run_id FROM newest{where})"
 _RANKED = """
 SELECT id, series_id, environment_id, device_name, first_at, compared FROM (
     SELECT r.id, r.series_id, r.environment_id, r.device_name, r.started_at, h.compared,
@@ -211,12 +210,11 @@ def _last_runs(connection: Connection, query: Query, by: str | None) -> Iterable
     query.check()
     dialect = connection.dialect.name
     where, values = filtered(query, dialect)
-    asked = {condition.column for condition in query.conditions} | {by or "series"}
-    if asked <= OF_SERIES and query.since is query.until is None and not query.labels:
-        last_runs = last_clean_runs(connection, _MATCHING_SERIES.format(where=where), MOST_RUNS)
+    if chooses_series(query, by or "series"):
+        last_runs = last_clean_runs(connection, matching_series(where), MOST_RUNS)
         statement = _PROBED.format(first_at=first_clean_run_at(), last_runs=last_runs)
         return connection.execute(text(statement), values)
-    if not asked & {"contaminated", "contamination", "run_id"}:
+    if not any(condition.column in ("contaminated", "contamination", "run_id") for condition in query.conditions):
         where += f"{' AND' if where else ' WHERE'} NOT contaminated"
     column = "series" if by is None else column_sql(by, dialect)
     return connection.execute(text(_RANKED.format(by=column, where=where, most=MOST_RUNS)), values)

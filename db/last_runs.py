@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection
 
+from db.history import Query
+
 #: what is equal in all runs of a series, as its key holds it: one run tells it of all
 OF_SERIES = frozenset(
     (
@@ -12,10 +14,23 @@ OF_SERIES = frozenset(
     )
 )
 
+_MATCHING = "SELECT series_id FROM run WHERE id IN (SELECT run_id FROM newest{where})"
+
 _PROBE = """
 SELECT {columns} FROM run l WHERE l.series_id = k.series_id AND NOT l.contaminated
 ORDER BY l.started_at {direction}, l.id {direction} LIMIT {most}
 """
+
+
+def chooses_series(query: Query, *columns: str) -> bool:
+    """Whether a query chooses whole series, and further columns have one value in each."""
+    asked = {condition.column for condition in query.conditions}.union(columns)
+    return asked <= OF_SERIES and query.since is query.until is None and not query.labels
+
+
+def matching_series(where: str) -> str:
+    """Return the query for the series that such a query's WHERE clause chooses."""
+    return _MATCHING.format(where=where)
 
 
 def last_clean_runs(connection: Connection, series: str, most: int | str) -> str:
