@@ -19,6 +19,7 @@ from bench.catalog import ModelEntry, builtin_models
 from bench.library import Library, builtin_library
 from db.schema import upgrade
 from tests.commands import UNWATCHED
+from tests.report.synthetic_runs import write_runs
 from tests.services import PostgreSQLServer, RedisServer, running_postgresql, running_redis
 from worker.facts import Probe
 from worker.service import probe_device
@@ -40,6 +41,14 @@ class Sizes:
     #: queued jobs, and pairs of claims from them; 662 earn a 99th percentile
     queued: int = 100_000
     claims: int = 700
+    #: jobs queued and runs stored, by which a figure may grow, and pairs of asking each
+    backlogs: tuple[int, ...] = (10_000, 100_000)
+    histories: tuple[int, ...] = (10_000, 100_000)
+    questions_asked: int = 30
+    #: samples of a result, and pairs of storing it; runs stored to see what one takes on the disk
+    samples: int = 1000
+    results: int = 30
+    stored: int = 200
     #: schedules that are looked at, and ticks
     schedules: int = 1000
     ticks: int = 50
@@ -68,6 +77,12 @@ QUICK = Sizes(
     submissions=2,
     queued=400,
     claims=4,
+    backlogs=(200, 400),
+    histories=(400, 800),
+    questions_asked=2,
+    samples=20,
+    results=2,
+    stored=3,
     schedules=10,
     ticks=2,
     services=1,
@@ -82,6 +97,9 @@ QUICK = Sizes(
     points=30,
 )
 
+#: a million queued jobs and a million runs besides
+LARGE = Sizes(backlogs=(10_000, 100_000, 1_000_000), histories=(10_000, 100_000, 1_000_000))
+
 
 class World:
     """Makes what a row needs when it is first asked for."""
@@ -91,6 +109,7 @@ class World:
         self._numbers = count(1)
         self._weights_home = weights_home
         self._tiny = tiny
+        self._histories: dict[tuple[DatabaseKind, int], str] = {}
         self.folder = folder
         self.sizes = sizes
 
@@ -209,6 +228,14 @@ class World:
         source = (template or self._empty_postgresql).rpartition("?")[0].rpartition("/")[2]
         self._postgresql.execute("CREATE DATABASE {name} TEMPLATE {source}", name=name, source=source)
         return self._postgresql.url(name)
+
+    def history(self, kind: DatabaseKind, runs: int) -> str:
+        """Return the URL of a history of so many synthetic runs, written when first asked for; to be read only."""
+        if (kind, runs) not in self._histories:
+            url = self.new_database(kind)
+            write_runs(url, runs)
+            self._histories[kind, runs] = url
+        return self._histories[kind, runs]
 
     @cached_property
     def _empty_sqlite(self) -> str:
