@@ -63,6 +63,7 @@ _MEDIANS = """
 SELECT r.id, r.latency_seconds FROM run r
 WHERE r.series_id = {series_id} AND r.new_tokens IS NOT NULL AND {clean} ORDER BY r.id
 """
+_CHANGES = "SELECT c.* FROM change c WHERE c.series_id = {series_id}"
 
 
 class ByHand:
@@ -139,5 +140,7 @@ def compared(hand: ByHand, values: dict[str, Any]) -> list[Any]:
 def changes(hand: ByHand, values: dict[str, Any]) -> list[Any]:
     """Return the changes of one series, judged as the command judges them."""
     rows = hand.ask(_MEDIANS, values)
+    hand.ask(_CHANGES, values)
+    hand.ask("SELECT count(*) FROM unjudged", values)
     found = past_changes({0: np.array([float(value) for _, value in rows])})
     return [point.place for points in found.values() for point in points]

@@ -34,7 +34,9 @@ def result_row(world: World, kind: DatabaseKind) -> Iterator[Result]:
     """A speed run's result stored with all that belongs to it, beside its samples alone."""
     database = Database(world.new_database(kind))
     samples = [_sample(number) for number in range(world.sizes.samples)]
-    store, by_hand = _Store(database, samples), _ByHand(database, kind, len(samples))
+    store = _Store(database, samples)
+    store()
+    by_hand = _ByHand(database, kind)
     pairs = alternate(store, by_hand, world.sizes.results, warm_up=2)
     by_hand.close()
     database.dispose()
@@ -99,11 +101,9 @@ class _Store:
 
 
 class _ByHand:
-    """An executemany of as many samples of the first run, whose values another run's are."""
+    """An executemany of the samples that the first run has, as further ones of it."""
 
-    def __init__(self, database: Database, kind: DatabaseKind, rows: int) -> None:
-        first = _Store(database, [_sample(number) for number in range(rows)])
-        first()
+    def __init__(self, database: Database, kind: DatabaseKind) -> None:
         with database.read() as connection:
             self._values = [tuple(row) for row in connection.execute(select(sample_table))]
         self._names = [column.name for column in sample_table.c]
