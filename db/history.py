@@ -259,7 +259,7 @@ def _groups(connection: Connection, query: Query) -> Rows:
     figures = columns[len(query.group_by) + 1 :]
     where, values = filtered(query, dialect)
     asked = (*query.group_by, *figures)
-    statement = f"SELECT {_listed(asked, dialect)} FROM history{where} ORDER BY run_id"
+    statement = f"SELECT {_listed(asked, dialect)} FROM history{where}"
     members: dict[tuple[Any, ...], list[tuple[Any, ...]]] = defaultdict(list)
     for row in _plain_rows(connection, statement, values, asked):
         members[row[: len(query.group_by)]].append(row[len(query.group_by) :])

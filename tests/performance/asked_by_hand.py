@@ -34,7 +34,7 @@ FROM run r WHERE r.model = {model} AND r.workload = {workload} ORDER BY r.id DES
 _GROUPED = """
 SELECT r.model, r.strategy, r.accuracy, r.consistency, r.readability, r.quality, r.tokens_per_correct_answer,
     r.seconds_per_correct_answer, r.decode_tokens_per_second, r.ttft_seconds, r.latency_seconds
-FROM run r WHERE r.machine_id = {machine} AND r.started_at >= {since} AND NOT r.contaminated ORDER BY r.id
+FROM run r WHERE r.machine_id = {machine} AND r.started_at >= {since} AND NOT r.contaminated
 """
 _LATEST = """
 SELECT r.model, r.precision, r.decode_tokens_per_second, r.latency_seconds
