@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Double, Row, TextClause, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Double, Row, TextualSelect, bindparam, insert, text, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from bench.catalog import explain
 from bench.spec import JobSpec
-from db.engine import Database, now
+from db.driver import DriverStatement
+from db.engine import CLOCKS, Database, now
 from db.tables import attempt as attempt_table
 from db.tables import job as job_table
 
@@ -73,19 +75,58 @@ ORDER BY {order} LIMIT 1
 """
 
 _HEAD = {"condition": "", "order": "h.priority DESC, h.id", "best": "j.priority DESC, j.id"}
-_LOADED = {"condition": "AND h.session_key = :key AND h.priority = :priority", "order": "h.id", "best": "j.id"}
-_OVERDUE = {"condition": "AND h.queued_at < :before", "order": "h.queued_at", "best": "j.queued_at, j.id"}
+_LOADED = {
+    "condition": "AND h.session_key = :key AND h.priority = (SELECT priority FROM head)",
+    # Equal in all rows but for the id: so PostgreSQL, which can't know the priority when it plans, takes job_loaded.
+    "order": "h.session_key, h.priority DESC, h.id",
+    "best": "j.id",
+}
+_OVERDUE = {"condition": "AND h.queued_at < {now} - :wait", "order": "h.queued_at", "best": "j.queued_at, j.id"}
+
+# The first of the three that finds a job; those behind it are not run. A key or a wait that is NULL finds nothing.
+_PICK = """
+WITH head AS ({head})
+SELECT coalesce((SELECT o.id FROM ({overdue}) o), (SELECT l.id FROM ({loaded}) l), (SELECT head.id FROM head)) AS id
+"""
 
 
-def _probes(parts: dict[str, str]) -> dict[tuple[str, bool], TextClause]:
-    return {
-        (dialect, of_batch): text((_OF_BATCH if of_batch else _OF_QUEUES).format(queues=queues, **parts))
-        for dialect, queues in _QUEUES.items()
-        for of_batch in (False, True)
+def _pick(dialect: str, *, of_batch: bool) -> TextualSelect:
+    """Return the query for the id of the job that comes next, NULL where there is none."""
+    shape = _OF_BATCH if of_batch else _OF_QUEUES
+    parts = {
+        name: shape.format(queues=_QUEUES[dialect], **part).format(now=CLOCKS[dialect])
+        for name, part in (("head", _HEAD), ("loaded", _LOADED), ("overdue", _OVERDUE))
     }
+    return text(_PICK.format(**parts)).columns(job_table.c.id)
 
 
-_HEAD_PROBE, _LOADED_PROBE, _OVERDUE_PROBE = _probes(_HEAD), _probes(_LOADED), _probes(_OVERDUE)
+def _take(pick: TextualSelect) -> ReturningUpdate[Any]:
+    """Return the statement that takes the job that comes next; no row where somebody else was faster."""
+    return (
+        update(job_table)
+        .where(job_table.c.id == pick.scalar_subquery(), job_table.c.state == "queued")
+        .values(
+            state="running",
+            attempt=job_table.c.attempt + 1,
+            worker_id=bindparam("worker"),
+            lease_until=now() + bindparam("lease_seconds", type_=Double()),
+            started_at=now(),
+            progress=None,
+            error=None,
+        )
+        .returning(*[job_table.c[name] for name in Claimed.__dataclass_fields__])
+    )
+
+
+# Built once, by dialect and whether the worker is of one batch: building them anew took half of a claim's time on
+# SQLite. Picking and taking are one statement, since each costs more on its way than in the database.
+_PICKS = {(dialect, of_batch): _pick(dialect, of_batch=of_batch) for dialect in _QUEUES for of_batch in (False, True)}
+_TAKES = {kind: DriverStatement(_take(pick)) for kind, pick in _PICKS.items()}
+_BEGIN_ATTEMPT = DriverStatement(
+    insert(attempt_table).values(
+        **{name: bindparam(name) for name in ("job_id", "attempt", "worker_id")}, started_at=now()
+    )
+)
 
 
 def claim(
@@ -102,70 +143,33 @@ def claim(
     `max_wait_seconds` the oldest job that waited longer goes before all of them, but for a worker of one batch.
     """
     with database.write() as connection:
+        dialect = connection.dialect.name
+        kind = (dialect, claimant.batch_id is not None)
+        queues = list(claimant.queues)
+        wanted: dict[str, Any] = {
+            "queues": json.dumps(queues) if dialect == "sqlite" else queues,
+            "memory": claimant.memory_mib,
+            "key": session_key,
+            # In a batch all priorities are equal, so nothing in it is kept waiting by anything but `max_streak`.
+            "wait": max_wait_seconds if claimant.batch_id is None else None,
+        }
+        if claimant.batch_id is not None:
+            wanted["batch"] = claimant.batch_id
+        taking = wanted | {"worker": claimant.worker_id, "lease_seconds": lease_seconds}
         for _ in range(_CLAIM_TRIES):
-            job_id = _pick(connection, claimant, session_key, max_wait_seconds)
-            if job_id is None:
+            taken = _TAKES[kind].execute(connection, taking).first()
+            if taken is not None:
+                claimed = _begin(connection, taken, claimant.worker_id)
+                if claimed is not None:
+                    return claimed
+            elif connection.execute(_PICKS[kind], wanted).scalar() is None:
                 return None
-            claimed = _take(connection, job_id, claimant.worker_id, lease_seconds)
-            if claimed is not None:
-                return claimed
     return None
 
 
-def _pick(
-    connection: Connection, claimant: Claimant, session_key: str | None, max_wait_seconds: float | None
-) -> int | None:
-    dialect = connection.dialect.name
-    kind = (dialect, claimant.batch_id is not None)
-    queues = list(claimant.queues)
-    values: dict[str, Any] = {
-        "queues": json.dumps(queues) if dialect == "sqlite" else queues,
-        "memory": claimant.memory_mib,
-    }
-    if claimant.batch_id is not None:
-        values["batch"] = claimant.batch_id
-    # In a batch all priorities are equal, so nothing in it is kept waiting by anything but `max_streak`.
-    if max_wait_seconds is not None and claimant.batch_id is None:
-        before = connection.execute(select(now())).scalar_one() - max_wait_seconds
-        overdue = connection.execute(_OVERDUE_PROBE[kind], values | {"before": before}).first()
-        if overdue is not None:
-            return int(overdue.id)
-    head = connection.execute(_HEAD_PROBE[kind], values).first()
-    if head is None:
-        return None
-    if session_key is not None:
-        wanted = values | {"key": session_key, "priority": head.priority}
-        loaded = connection.execute(_LOADED_PROBE[kind], wanted).first()
-        if loaded is not None:
-            return int(loaded.id)
-    return int(head.id)
-
-
-# Built once: building them anew took nearly half of a claim's time on SQLite.
-_TAKE = (
-    update(job_table)
-    .where(job_table.c.id == bindparam("taken"), job_table.c.state == "queued")
-    .values(
-        state="running",
-        attempt=job_table.c.attempt + 1,
-        worker_id=bindparam("worker"),
-        lease_until=now() + bindparam("lease_seconds", type_=Double()),
-        started_at=now(),
-        progress=None,
-        error=None,
-    )
-    .returning(*[job_table.c[name] for name in Claimed.__dataclass_fields__])
-)
-_BEGIN_ATTEMPT = insert(attempt_table).values(started_at=now())
-
-
-def _take(connection: Connection, job_id: int, worker_id: str, lease_seconds: float) -> Claimed | None:
-    values = {"taken": job_id, "worker": worker_id, "lease_seconds": lease_seconds}
-    taken = connection.execute(_TAKE, values).first()
-    if taken is None:
-        return None
-    begun = {"job_id": taken.id, "attempt": taken.attempt, "worker_id": worker_id}
-    connection.execute(_BEGIN_ATTEMPT, begun)
+def _begin(connection: Connection, taken: Row[Any], worker_id: str) -> Claimed | None:
+    """Write the attempt of a job that was taken; None where its specification can't be read."""
+    _BEGIN_ATTEMPT.execute(connection, {"job_id": taken.id, "attempt": taken.attempt, "worker_id": worker_id})
     try:
         return Claimed.from_row(taken)
     except ValidationError as error:

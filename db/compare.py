@@ -256,14 +256,14 @@ def _grouped(runs: Sequence[ChosenRun], by: str) -> tuple[dict[str, dict[Any, Ch
     return groups, [f"Of several series alike the last is shown (--where chooses): {names}."] if names else []
 
 
-def _baseline(group: Mapping[Any, ChosenRun], by: str, wanted: Any, first_at: Mapping[Any, str]) -> Any:
+def _baseline(group: Mapping[Any, ChosenRun], by: str, wanted: Any, first_at: Mapping[Any, float]) -> Any:
     if wanted is not None:
         return wanted if wanted in group else None
     usual = [value for value in BASELINES.get(by, ()) if value in group]
     return usual[0] if usual else min(group, key=lambda value: (first_at[value], said(value)))
 
 
-def _rank(by: str, first_at: Mapping[Any, str]) -> Callable[[Any], Any]:
+def _rank(by: str, first_at: Mapping[Any, float]) -> Callable[[Any], Any]:
     """Return what the values are sorted by: precisions from large to small, numbers by size, others by age."""
     if by == "precision":
         return _precision_rank

@@ -13,6 +13,7 @@ from db.columns import KINDS, plain
 from db.conditions import column_sql, kind_of
 from db.history import Query, filtered
 from db.jobs import in_parts
+from db.last_runs import OF_SERIES, chooses_series, first_clean_run_at, last_clean_runs, matching_series
 
 #: what is set about a run
 SETTINGS = (
@@ -69,32 +70,29 @@ _OF_ALL_SOURCES = (
     *("prompt_tokens", "new_tokens", "batch_size"),
 )
 
-_RANKED = """(
-    SELECT {columns}, {by} AS compared,
-        row_number() OVER (PARTITION BY series, {by} ORDER BY started_at DESC, run_id DESC) AS place,
-        min(started_at) OVER (PARTITION BY {by}) AS first_at
-    FROM history{where}
-) c
-JOIN run r ON r.id = c.run_id
+# By what a series is of, a probe for each series finds its last runs; else all runs that match have to be read.
+_PROBED = """
+SELECT r.id, r.series_id, r.environment_id, r.device_name, ({first_at}) AS first_at, NULL AS compared {last_runs}
+ORDER BY r.series_id, r.started_at DESC, r.id DESC
 """
-_CHOSEN = (
-    """
-SELECT c.*, k.definition, r.series_id, r.environment_id, r.started_at AS began_at, r.workload_hash,
+_RANKED = """
+SELECT id, series_id, environment_id, device_name, first_at, compared FROM (
+    SELECT r.id, r.series_id, r.environment_id, r.device_name, r.started_at, h.compared,
+        row_number() OVER (PARTITION BY r.series_id, h.compared ORDER BY r.started_at DESC, r.id DESC) AS place,
+        min(r.started_at) OVER (PARTITION BY h.compared) AS first_at
+    FROM (SELECT run_id, {by} AS compared FROM history{where}) h JOIN run r ON r.id = h.run_id
+) c
+WHERE place <= {most}
+ORDER BY series_id, compared, place
+"""
+_CHOSEN = """
+SELECT h.*, k.definition, r.series_id, r.environment_id, r.started_at AS began_at, r.workload_hash,
     w.definition AS workload_definition
-FROM """
-    + _RANKED
-    + """
+FROM (SELECT {columns} FROM history WHERE run_id IN :runs) h
+JOIN run r ON r.id = h.run_id
 JOIN series_key k ON k.id = r.series_id
 JOIN workload w ON w.hash = r.workload_hash
-WHERE c.place = 1
-ORDER BY c.started_at, c.run_id
 """
-)
-_BESIDE = (
-    "SELECT r.id, r.series_id, r.environment_id, r.device_name, c.compared FROM "
-    + _RANKED
-    + "WHERE c.place BETWEEN 2 AND {most} ORDER BY c.place"
-)
 _READINGS = """
 SELECT {columns} FROM sample WHERE run_id IN :runs ORDER BY run_id, iteration
 """
@@ -112,8 +110,8 @@ class ChosenRun:
     began_at: float
     #: the value by which it is compared; None where the run has none
     value: Any
-    #: when something was first measured with this value, as both databases sort it
-    first_at: str
+    #: when something was first measured with this value, in seconds since the epoch
+    first_at: float
     #: SETTINGS, ENVIRONMENT, FIGURES, workload and task
     columns: Mapping[str, Any]
     #: the series' key
@@ -187,40 +185,56 @@ def chosen_runs(connection: Connection, query: Query, by: str | None) -> list[Ch
     Up to 19 earlier ones that are alike stand beside it. Disturbed ones count where a condition names them. Without
     `by` it is the last run of each series.
     """
+    sides: dict[tuple[int, Any], list[Row[Any]]] = defaultdict(list)
+    for row in _last_runs(connection, query, by):
+        sides[row.series_id, row.compared].append(row)
+    lasts = {rows[0].id: rows for rows in sides.values()}
+    names = ("run_id", "workload", "task", *SETTINGS, *ENVIRONMENT, *FIGURES)
+    statement = _CHOSEN.format(columns=", ".join(f'"{name}"' for name in names))
+    found = []
+    for row in _asked(connection, statement, list(lasts)):
+        last, *others = lasts[row.run_id]
+        # Two machines that were given one name differ in what they measured with.
+        alike = (last.environment_id, last.device_name)
+        beside = tuple(each.id for each in others if (each.environment_id, each.device_name) == alike)
+        found.append(replace(_read(row._mapping, by, last), beside=beside))
+    first_at: dict[Any, float] = {}
+    for run in found:
+        first_at[run.value] = min(run.first_at, first_at.get(run.value, run.first_at))
+    found.sort(key=lambda run: (run.began_at, run.id))
+    return [replace(run, first_at=first_at[run.value]) for run in found]
+
+
+def _last_runs(connection: Connection, query: Query, by: str | None) -> Iterable[Row[Any]]:
+    """Return of each series and value the last clean runs that a query matches, the last one first."""
     query.check()
     dialect = connection.dialect.name
     where, values = filtered(query, dialect)
+    if chooses_series(query, by or "series"):
+        last_runs = last_clean_runs(connection, matching_series(where), MOST_RUNS)
+        statement = _PROBED.format(first_at=first_clean_run_at(), last_runs=last_runs)
+        return connection.execute(text(statement), values)
     if not any(condition.column in ("contaminated", "contamination", "run_id") for condition in query.conditions):
         where += f"{' AND' if where else ' WHERE'} NOT contaminated"
-    names = ("run_id", "series", "started_at", "workload", "task", *SETTINGS, *ENVIRONMENT, *FIGURES)
-    parts = {"by": "series" if by is None else column_sql(by, dialect), "where": where}
-    statement = _CHOSEN.format(columns=", ".join(f'"{name}"' for name in names), **parts)
-    found = [_read(row._mapping, by) for row in connection.execute(text(statement), values)]
-    others = _BESIDE.format(columns="run_id, series, started_at", most=MOST_RUNS, **parts)
-    beside: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for row in connection.execute(text(others), values):
-        value = None if by is None else plain(row.compared, kind_of(by))
-        beside[row.series_id, row.environment_id, row.device_name, value].append(row.id)
-    return [replace(run, beside=tuple(beside.get(_alike(run), ()))) for run in found]
+    column = "series" if by is None else column_sql(by, dialect)
+    return connection.execute(text(_RANKED.format(by=column, where=where, most=MOST_RUNS)), values)
 
 
-def _alike(run: ChosenRun) -> tuple[Any, ...]:
-    """Return what another run of the same series and value must share to stand for it too."""
-    # Two machines that were given one name differ in what they measured with.
-    return run.series_id, run.environment_id, run.columns["device_name"], run.value
-
-
-def _read(row: Mapping[Any, Any], by: str | None) -> ChosenRun:
+def _read(row: Mapping[Any, Any], by: str | None, last: Row[Any]) -> ChosenRun:
     workload = json.loads(row["workload_definition"])
     names = ("workload", "task", *SETTINGS, *ENVIRONMENT, *FIGURES)
+    columns = {name: plain(row[name], KINDS["history"][name]) for name in names}
+    value = None
+    if by is not None:
+        value = columns[by] if last.compared is None and by in OF_SERIES else plain(last.compared, kind_of(by))
     return ChosenRun(
         id=row["run_id"],
         series_id=row["series_id"],
         environment_id=row["environment_id"],
         began_at=row["began_at"],
-        value=None if by is None else plain(row["compared"], kind_of(by)),
-        first_at=str(plain(row["first_at"], "time")),
-        columns={name: plain(row[name], KINDS["history"][name]) for name in names},
+        value=value,
+        first_at=last.first_at,
+        columns=columns,
         definition=json.loads(row["definition"]),
         workload_hash=row["workload_hash"],
         scorer=workload.get("score") or "none",

@@ -1,9 +1,15 @@
-"""Inserting what may be there already."""
+"""Inserting what may be there already, and many rows at once."""
 
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+#: rows that one statement writes
+_AT_ONCE = 1000
 
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -12,3 +18,20 @@ def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]])
         return
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows whose values are plain, in the columns' order: SQLAlchemy's care for each takes longer than storing.
+
+    PostgreSQL gets many in one statement: the driver's executemany takes three times as long.
+    """
+    names = ", ".join(columns)
+    remaining = iter(rows)
+    while part := list(islice(remaining, _AT_ONCE)):
+        if connection.dialect.name == "sqlite":
+            marks = ", ".join("?" for _ in columns)
+            connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", part)
+            continue
+        unfolding = f"SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %(rows)s::json)"
+        values = json.dumps([dict(zip(columns, row, strict=True)) for row in part])
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {unfolding}", {"rows": values})

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, literal, or_, select, update
 
 from db.claims import Claimant as Claimant
 from db.claims import Claimed as Claimed
@@ -53,19 +53,26 @@ def look_at_lease(database: Database, job_id: int, attempt: int) -> Lease | None
     return None if row is None else Lease(bool(row.cancel_requested))
 
 
+# Built once: building it anew took a tenth of storing a result.
+_FINISH = (
+    update(job_table)
+    .where(
+        job_table.c.id == bindparam("finished"),
+        job_table.c.attempt == bindparam("fence"),
+        job_table.c.state.in_(("running", "queued")),
+    )
+    .values(state="done", finished_at=now(), lease_until=None, error=None, progress=None)
+    .returning(job_table)
+)
+
+
 def finish_job(connection: Connection, job_id: int, attempt: int) -> Row[Any] | None:
     """Set a job `done` and return its row, or None where this attempt was overtaken.
 
     A lease that ran out while the database was away does not matter as long as nobody claimed the job since.
     The caller inserts the run in the same transaction.
     """
-    ours = and_(job_table.c.id == job_id, job_table.c.attempt == attempt)
-    row = connection.execute(
-        update(job_table)
-        .where(ours, job_table.c.state.in_(("running", "queued")))
-        .values(state="done", finished_at=now(), lease_until=None, error=None, progress=None)
-        .returning(job_table)
-    ).first()
+    row = connection.execute(_FINISH, {"finished": job_id, "fence": attempt}).first()
     close_attempt(connection, job_id, attempt, "done" if row is not None else "superseded")
     return row
 

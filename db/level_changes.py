@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, TextClause, func,
 from bench.level_changes import EnvironmentChange, LevelChange
 from db.history import Query, filtered
 from db.jobs import in_parts
+from db.last_runs import chooses_series, matching_series
 from db.past_changes import find_past_changes
 from db.tables import CLEAN_SPEED_RUN, change, environment, run, series_key, unjudged
 
@@ -56,7 +57,11 @@ def changes_in_history(connection: Connection, query: Query) -> Found:
     """Return the changes whose first run a query matches, the oldest first. Raises InputError for a query's fault."""
     query.check()
     where, values = filtered(query, connection.dialect.name)
-    matching = text(f"run.id IN (SELECT run_id FROM history{where})").bindparams(**values) if where else true()
+    # Whole series are read from the index that holds all that is judged.
+    chosen = f"run.id IN (SELECT run_id FROM history{where})"
+    if chooses_series(query):
+        chosen = f"run.series_id IN ({matching_series(where)})"
+    matching = text(chosen).bindparams(**values) if where else true()
     runs = connection.execute(select(func.count()).select_from(run).where(*CLEAN_SPEED_RUN, matching)).scalar_one()
     waiting = connection.execute(select(func.count()).select_from(unjudged)).scalar_one()
     stored = stored_changes(connection, matching)

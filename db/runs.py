@@ -1,15 +1,16 @@
 """Storing what was measured: the fenced finish of a job with its run, samples and answers."""
 
 import json
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select
 
-from bench.results import Environment, Measurement
+from bench.results import Answer, Environment, Measurement, Sample
 from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
 from db.engine import Database
-from db.inserts import insert_new
+from db.inserts import insert_many, insert_new
 from db.jobs import finish_job
 from db.regressions import expect_judgement
 from db.repeat import repeat_disturbed
@@ -19,6 +20,10 @@ from db.text import storable
 
 #: digits kept of a gap between tokens: microseconds, which is what the clock can show
 _GAP_DIGITS = 6
+
+#: columns that are written as they were measured
+_OF_SAMPLE = tuple(name for name in Sample.model_fields if name != "inter_token_seconds")
+_OF_ANSWER = tuple(name for name in Answer.model_fields if name not in ("text", "extracted"))
 
 
 def store_measurement(
@@ -83,7 +88,8 @@ def _insert_run(
         "contaminated": bool(contamination),
         "contamination": storable("; ".join(contamination)) or None,
     }
-    run_id = int(connection.execute(insert(run).values(values).returning(run.c.id)).scalar_one())
+    # Not .values(): that makes a parameter of each column anew, which takes longer than the insert.
+    run_id = int(connection.execute(insert(run).returning(run.c.id), values).scalar_one())
     _insert_details(connection, run_id, measurement)
     if spec.is_speed and not contamination:
         expect_judgement(connection, run_id)
@@ -91,18 +97,14 @@ def _insert_run(
 
 
 def _insert_details(connection: Connection, run_id: int, measurement: Measurement) -> None:
-    samples = [
-        each.model_dump(exclude={"inter_token_seconds"})
-        | {"run_id": run_id, "inter_token_seconds": _gaps(each.inter_token_seconds)}
-        for each in measurement.samples
-    ]
-    answers = [each.model_dump() | {"run_id": run_id, "text": storable(each.text)} for each in measurement.answers]
-    for row in answers:
-        row["extracted"] = row["extracted"] and storable(row["extracted"])
-    if samples:
-        connection.execute(insert(sample), samples)
-    if answers:
-        connection.execute(insert(answer), answers)
+    plain_sample, plain_answer = attrgetter(*_OF_SAMPLE), attrgetter(*_OF_ANSWER)
+    samples = ((run_id, _gaps(each.inter_token_seconds), *plain_sample(each)) for each in measurement.samples)
+    insert_many(connection, sample, ("run_id", "inter_token_seconds", *_OF_SAMPLE), samples)
+    answers = (
+        (run_id, storable(each.text), each.extracted and storable(each.extracted), *plain_answer(each))
+        for each in measurement.answers
+    )
+    insert_many(connection, answer, ("run_id", "text", "extracted", *_OF_ANSWER), answers)
     if measurement.surroundings is not None:
         connection.execute(insert(witness), [measurement.surroundings.model_dump() | {"run_id": run_id}])
     for table, parts in ((breakdown, measurement.breakdowns), (metric, measurement.metrics)):
@@ -118,6 +120,7 @@ def series_id(connection: Connection, definition: dict[str, Any]) -> int:
     """Return the id of a series, which is written where it is new."""
     digest = series_hash(definition)
     row = {"hash": digest, "definition": json.dumps(definition, sort_keys=True, separators=(",", ":"))}
+    row |= {"model": definition["model"], "workload": definition["workload"], "machine_id": definition["machine"]}
     return _id_of(connection, series_key, row)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: the revision that this code works with (the last file of migrations/versions)
-HEAD = "0008"
+HEAD = "0009"
 
 #: any number, the same for all: two upgrades at once wait for each other
 _ADVISORY_LOCK = 7_305_921_684

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 from bench.replicates import LEAST_FREEDOM, LEAST_SERIES, Spread, prior_of, spread_within
 from db.compared_runs import ChosenRun
 from db.jobs import in_parts
+from db.last_runs import last_clean_runs
 
 #: how fast a run of fixed lengths was
 SPEED = ("decode_tokens_per_second", "ttft_seconds", "latency_seconds")
@@ -19,22 +20,17 @@ SPEED = ("decode_tokens_per_second", "ttft_seconds", "latency_seconds")
 TESTED = (*SPEED, "prefill_tokens_per_second", "real_time_factor")
 #: the last clean runs of a series that tell its spread
 _PAST_RUNS = 100
-#: the last clean runs of a machine's device that tell the spread of its other series
-_MACHINE_RUNS = 5000
+#: the series of a machine's device that were measured last, whose spread tells that of the others
+_MACHINE_SERIES = 50
 
 _COLUMNS = "id, series_id, environment_id, device_name, started_at, " + ", ".join(TESTED)
-_PAST = f"""
-SELECT {_COLUMNS} FROM (
-    SELECT {_COLUMNS}, row_number() OVER (PARTITION BY series_id ORDER BY started_at DESC, id DESC) AS place
-    FROM run WHERE series_id IN :wanted AND NOT contaminated
-) p
-WHERE place <= {_PAST_RUNS}
-"""
+_OF_RUN = ", ".join(f"r.{name}" for name in _COLUMNS.split(", "))
+_WANTED_SERIES = "SELECT id AS series_id FROM series_key WHERE id IN :wanted"
 _NAMED = f"SELECT {_COLUMNS} FROM run WHERE id IN :wanted"
-_NEAR = f"""
-SELECT {_COLUMNS} FROM run
-WHERE machine_id = :machine AND device = :device AND NOT contaminated AND {{kind}}
-ORDER BY started_at DESC LIMIT {_MACHINE_RUNS}
+_NEAR_SERIES = f"""
+SELECT series_id FROM run WHERE id IN (
+    SELECT run_id FROM newest WHERE machine = :machine AND device = :device AND {{kind}}
+    ORDER BY started_at DESC LIMIT {_MACHINE_SERIES})
 """
 
 #: what a spread stands on: earlier runs of the series, the machine's other series, or nothing that was measured
@@ -126,7 +122,8 @@ def read_spreads(connection: Connection, sides: Sequence[_Named]) -> Spreads:
     wanted = {each for run, _ in sides for each in run.beside}
     past: dict[int, list[_Past]] = defaultdict(list)
     beside: dict[int, Mapping[str, float]] = {}
-    for row in _asked(connection, _PAST, {run.series_id for run, _ in sides}):
+    of_series = f"SELECT {_OF_RUN} {last_clean_runs(connection, _WANTED_SERIES, _PAST_RUNS)}"
+    for row in _asked(connection, of_series, {run.series_id for run, _ in sides}):
         past[row.series_id].append(_read(row))
         if row.id in wanted:
             beside[row.id] = past[row.series_id][-1].logs
@@ -158,7 +155,8 @@ def _device(run: ChosenRun) -> _Device:
 def _near(connection: Connection, device: _Device, place: _Place) -> dict[str, _Near]:
     """Return by metric what the series that a device measured more than once tell."""
     is_speed = device.kind == "speed"
-    statement = _NEAR.format(kind="new_tokens IS NOT NULL" if is_speed else "task = :task AND new_tokens IS NULL")
+    near = _NEAR_SERIES.format(kind="new_tokens IS NOT NULL" if is_speed else "task = :task AND new_tokens IS NULL")
+    statement = f"SELECT {_OF_RUN} {last_clean_runs(connection, near, _PAST_RUNS)}"
     values = {"machine": device.machine, "device": device.device} | ({} if is_speed else {"task": device.kind})
     series: dict[int, list[tuple[Any, _Past]]] = defaultdict(list)
     for row in connection.execute(text(statement), values):

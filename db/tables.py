@@ -253,6 +253,11 @@ series_key = Table(
     Column("hash", Text, nullable=False, unique=True),
     #: JSON of all that must be equal for two runs to be compared
     Column("definition", Text, nullable=False),
+    #: of the definition, what series are mostly chosen by
+    Column("model", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("machine_id", Text, nullable=False),
+    Index("series_key_of", "model", "workload", "machine_id"),
 )
 
 run = Table(
@@ -351,6 +356,8 @@ run = Table(
     Index("run_series", "series_id", "started_at"),
     Index("run_started", "started_at"),
     Index("run_batch", "batch_id"),
+    Index("run_of", "model", "workload", "id"),
+    Index("run_machine", "machine_id", "started_at"),
 )
 
 # What changes of level are looked for in; the index holds all that is read of it.

@@ -80,6 +80,8 @@ _TIME = {
     "postgresql": "to_timestamp({0})",
 }
 
+# Every run has its batch, series and environment, so LEFT JOIN gives what JOIN would; but both databases leave out the
+# one of which no column is asked for.
 _HISTORY = """
 SELECT r.id AS run_id, r.job_id, r.batch_id AS batch, r.schedule, substr(k.hash, 1, 16) AS series,
     {started_at} AS started_at, {finished_at} AS finished_at, r.machine_id AS machine, r.device, r.model, r.revision,
@@ -98,29 +100,32 @@ SELECT r.id AS run_id, r.job_id, r.batch_id AS batch, r.schedule, substr(k.hash,
     {samples_pruned_at} AS samples_pruned_at, r.processes, r.process_latency_low_seconds,
     r.process_latency_high_seconds, r.warmup_iterations, r.warm, r.energy_joules_per_token, r.energy_source
 FROM run r
-JOIN batch b ON b.id = r.batch_id
-JOIN series_key k ON k.id = r.series_id
-JOIN environment e ON e.id = r.environment_id
+LEFT JOIN batch b ON b.id = r.batch_id
+LEFT JOIN series_key k ON k.id = r.series_id
+LEFT JOIN environment e ON e.id = r.environment_id
 """
 
 # One probe a series, not one a run.
 _NEWEST = _HISTORY.replace(
     """FROM run r
-JOIN batch b ON b.id = r.batch_id
-JOIN series_key k ON k.id = r.series_id
+LEFT JOIN batch b ON b.id = r.batch_id
+LEFT JOIN series_key k ON k.id = r.series_id
 """,
     """FROM series_key k
 JOIN run r ON r.id = (SELECT l.id FROM run l WHERE l.series_id = k.id
     ORDER BY l.started_at DESC, l.id DESC LIMIT 1)
-JOIN batch b ON b.id = r.batch_id
+LEFT JOIN batch b ON b.id = r.batch_id
 """,
 )
+# Of the key, so that only series are probed of which these are asked for.
+for _column in ("machine_id AS", "model,", "workload,"):
+    _NEWEST = _NEWEST.replace(f"r.{_column}", f"k.{_column}")
 _LATEST = _NEWEST.replace("l.series_id = k.id\n", "l.series_id = k.id AND NOT l.contaminated\n")
 
 # Each figure by itself, so that whoever asks for some series, or for some columns, pays for these alone.
 _SERIES = """
-SELECT substr(k.hash, 1, 16) AS series, l.model, l.revision, l.task, l.workload, l.strategy, l.temperature, l.top_p,
-    l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, l.machine_id AS machine,
+SELECT substr(k.hash, 1, 16) AS series, k.model, l.revision, l.task, k.workload, l.strategy, l.temperature, l.top_p,
+    l.precision, l.attention, l.batch_size, l.prompt_tokens, l.new_tokens, l.device, k.machine_id AS machine,
     (SELECT count(*) FROM run c WHERE c.series_id = k.id) AS runs,
     (SELECT count(*) FROM run c WHERE c.series_id = k.id AND c.contaminated) AS contaminated_runs,
     {first_at} AS first_run_at, {last_at} AS last_run_at, k.definition

@@ -30,7 +30,8 @@ def _write(
     database: Database, name: str, values: Sequence[float], base_run: dict[str, Any], base_job: dict[str, Any]
 ) -> list[int]:
     with database.write() as connection:
-        key = insert(series_key).values(hash=name.ljust(64, "-"), definition="{}").returning(series_key.c.id)
+        of = {column: base_run[column] for column in ("model", "workload", "machine_id")}
+        key = insert(series_key).values(hash=name.ljust(64, "-"), definition="{}", **of).returning(series_key.c.id)
         series_id = connection.execute(key).scalar_one()
         jobs = insert(job).returning(job.c.id, sort_by_parameter_order=True)
         job_ids = connection.execute(jobs, [base_job] * len(values)).scalars().all()

@@ -330,6 +330,19 @@ def test_inserting_what_is_there_changes_nothing(database: Database) -> None:
     assert [tuple(row) for row in rows] == [("machine-a", "Test chip"), ("machine-b", "Other")]
 
 
+def test_a_result_of_more_rows_than_one_statement_writes_is_stored_whole(database: Database) -> None:
+    samples = tuple(
+        sample(number, latency_seconds=0.1 + number, prefill_tokens_per_second=None) for number in range(1001)
+    )
+    answers = tuple(
+        answer(f"item-{n}", 'Größer\n"quoted" 100 % \\ :x', extracted=None, score=None) for n in range(1001)
+    )
+    _, run_id = store(database, measurement(samples=samples, answers=answers))
+    assert [row["latency_seconds"] for row in view(database, "samples", run_id)] == [0.1 + n for n in range(1001)]
+    stored = view(database, "answers", run_id)
+    assert [(row["text"], row["extracted"]) for row in stored] == [(answers[0].text, None)] * 1001
+
+
 def test_gaps_are_kept_to_the_microsecond(database: Database) -> None:
     _, run_id = store(database, measurement(samples=(sample(inter_token_seconds=(0.01234567, 1e-9, 3.0)),)))
     assert view(database, "samples", run_id)[0]["inter_token_seconds"] == "[0.012346,0.0,3.0]"

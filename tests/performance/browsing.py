@@ -23,12 +23,12 @@ _PICTURE = b"is being drawn"
 
 def page_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
     """Each kind of page, the report once it is made, and pages while it is being made."""
-    with _served(world, world.long_history(kind)) as fetch:
+    with _served(world, world.history(kind, world.sizes.histories[-1])) as fetch:
         began = time.perf_counter()
         fetch("/runs")
         first = (time.perf_counter() - began) * 1000
         yield _result(world, kind, "the first one after the start", (first,))
-        for what, address in _addresses(fetch, world.sizes.runs).items():
+        for what, address in _addresses(fetch, world.sizes.histories[-1]).items():
             wait_until(lambda: _PICTURE not in fetch(address), "the picture is drawn", _PATIENCE_SECONDS)  # noqa: B023
             yield _result(world, kind, what, tuple(_milliseconds(fetch, address) for _ in range(world.sizes.pages)))
         meanwhile = []
@@ -41,7 +41,7 @@ def page_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
 
 
 def _result(world: World, kind: DatabaseKind, what: str, figures: tuple[float, ...]) -> Result:
-    named = f"page over {world.sizes.runs:,} runs: {what}"
+    named = f"page over {world.sizes.histories[-1]:,} runs: {what}"
     return Result(row=f"pages-{kind}", what=named, unit="ms", ours=figures, goal=AtMost(GOAL_MILLISECONDS))
 
 

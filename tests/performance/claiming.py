@@ -14,26 +14,35 @@ from sqlalchemy import text
 from bench.statistics import earned_percentile
 from db.engine import Database
 from db.jobs import Claimant, claim
+from db.tables import job as job_table
 from scheduler.queues import queues_for
 from tests.db.builders import add_jobs, add_worker, new_job
-from tests.performance.results import AtMost, Result, alternate
+from tests.performance.results import AtMost, Both, RatioAtMost, Result, alternate
 from tests.performance.world import DatabaseKind, World
 
 GOAL_MILLISECONDS = 5.0
+GOAL_RATIO = 1.5
 
 _LEASE_SECONDS = 600.0
 _WARM_UP = 20
+_SUBMITTED = 10_000
 _PRIORITIES = (0, 1, 2, 3)
 _QUEUES = ("any.1", "any.4", "cpu.4")
 _SESSION_KEYS = tuple(f"model-{number}" for number in range(8))
 
 
 def claim_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
-    """Claims by a worker with a model loaded; 100,000 jobs in three queues, four priorities, eight models."""
+    """Claims by a worker with a model loaded, from queues of several lengths."""
+    for queued in world.sizes.backlogs:
+        yield from _claims_from(world, kind, queued)
+
+
+def _claims_from(world: World, kind: DatabaseKind, queued: int) -> Iterator[Result]:
+    """Claims from so many jobs in three queues, of four priorities and eight models."""
     url = world.new_database(kind)
     database = Database(url)
     claimant = add_worker(database, queues=queues_for("cpu", "machine-a", 8192))
-    queue_jobs(database, world.sizes.queued)
+    queue_jobs(database, queued)
     by_hand = _SQLiteByHand(url, claimant) if kind == "sqlite" else _PostgreSQLByHand(url, claimant)
     pairs = alternate(_ours(database, claimant), by_hand, world.sizes.claims, warm_up=_WARM_UP)
     by_hand.close()
@@ -41,33 +50,41 @@ def claim_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
     ours, theirs = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     yield Result(
         row=f"claim-{kind}",
-        what=f"claim from {world.sizes.queued:,} queued jobs",
+        what=f"claim from {queued:,} queued jobs",
         unit="ms",
         ours=ours,
-        goal=AtMost(GOAL_MILLISECONDS),
+        goal=Both(AtMost(GOAL_MILLISECONDS), RatioAtMost(GOAL_RATIO)),
         beside="the probes by hand",
         theirs=theirs,
+        size=queued,
     )
     tail, tail_by_hand = earned_percentile(ours, 99), earned_percentile(theirs, 99)
     if tail is not None and tail_by_hand is not None:
         yield Result(
             row=f"claim-{kind}",
-            what="its 99th percentile",
+            what=f"its 99th percentile, {queued:,} queued jobs",
             unit="ms",
             ours=(tail,),
             goal=AtMost(GOAL_MILLISECONDS),
             beside="the probes by hand",
             theirs=(tail_by_hand,),
             readings=len(ours),
+            size=queued,
         )
 
 
 def queue_jobs(database: Database, count: int) -> None:
-    """Queue so many jobs in three queues, of four priorities and eight models."""
+    """Queue so many jobs in three queues, of four priorities and eight models; those above 10,000 are copies."""
     keys, queues = cycle(_SESSION_KEYS), cycle(_QUEUES)
+    submitted = min(count, _SUBMITTED)
     for priority in _PRIORITIES:
-        jobs = [new_job(queue=next(queues), session_key=next(keys)) for _ in range(count // len(_PRIORITIES))]
+        jobs = [new_job(queue=next(queues), session_key=next(keys)) for _ in range(submitted // len(_PRIORITIES))]
         add_jobs(database, jobs, priority=priority)
+    with database.write() as connection:
+        names = ", ".join(column.name for column in job_table.c if column.name != "id")
+        copy = f"INSERT INTO job ({names}) SELECT {names} FROM job ORDER BY id LIMIT {submitted}"
+        for _ in range(count // submitted - 1):
+            connection.execute(text(copy))
     if not database.is_sqlite:
         # As autovacuum does within a minute.
         with database.write() as connection:

@@ -56,8 +56,9 @@ def regressions_rows(world: World) -> Iterator[Result]:
 def _copy_series(connection: Connection, first_run_id: int, times: int) -> None:
     """Copy the series of a run so many times, with other noise, by the database alone."""
     base = connection.execute(select(run.c.series_id, run.c.job_id).where(run.c.id == first_run_id)).one()
+    of = connection.execute(select(series_key).where(series_key.c.id == base.series_id)).one()._mapping
     last_key = connection.execute(select(func.max(series_key.c.id))).scalar_one()
-    keys = [{"id": last_key + n, "hash": f"{n:064}", "definition": "{}"} for n in range(1, times + 1)]
+    keys = [dict(of) | {"id": last_key + n, "hash": f"{n:064}"} for n in range(1, times + 1)]
     connection.execute(insert(series_key), keys)
     points = select(func.count()).select_from(run).where(run.c.series_id == base.series_id).scalar_subquery()
     number = series_key.c.id - last_key

@@ -48,6 +48,8 @@ class Result:
     note: str = ""
     #: readings that a figure made of many stands on; 0 counts the figures
     readings: int = 0
+    #: the size at which it was taken (jobs queued, runs stored), of a figure that may grow with it
+    size: int | None = None
 
     @property
     def n(self) -> int:
@@ -128,3 +130,20 @@ class NotSlower(Goal):
     def in_words(self, unit: str) -> str:
         """Return the goal for the table."""
         return "interval holds 1"
+
+
+@dataclass(frozen=True)
+class Both(Goal):
+    """The figure reaches a goal, and its ratio another one."""
+
+    figure: AtMost
+    ratio: RatioAtMost
+
+    def met(self, result: Result) -> bool | None:
+        """Judge both."""
+        ratio_met = self.ratio.met(result)
+        return None if ratio_met is None else self.figure.met(result) and ratio_met
+
+    def in_words(self, unit: str) -> str:
+        """Return the goal for the table."""
+        return f"{self.figure.in_words(unit)}, {self.ratio.in_words(unit)}"

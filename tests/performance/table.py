@@ -95,6 +95,7 @@ def _entry(result: Result) -> dict[str, Any]:
         "row": result.row,
         "what": result.what,
         "unit": result.unit,
+        "size": result.size,
         "n": result.n,
         "median": median(result.ours),
         "values": list(result.ours),

@@ -41,6 +41,14 @@ class Sizes:
     #: queued jobs, and pairs of claims from them; 662 earn a 99th percentile
     queued: int = 100_000
     claims: int = 700
+    #: jobs queued and runs stored, by which a figure may grow, and pairs of asking each
+    backlogs: tuple[int, ...] = (10_000, 100_000)
+    histories: tuple[int, ...] = (10_000, 100_000)
+    questions_asked: int = 30
+    #: samples of a result, and pairs of storing it; runs stored to see what one takes on the disk
+    samples: int = 1000
+    results: int = 30
+    stored: int = 200
     #: schedules that are looked at, and ticks
     schedules: int = 1000
     ticks: int = 50
@@ -61,8 +69,7 @@ class Sizes:
     #: series of speed runs in a long history, and runs of each
     series: int = 10_000
     points: int = 200
-    #: runs of the history that pages and reports are made of, looks at each page, and reports
-    runs: int = 100_000
+    #: looks at each page over the longest of these histories, and reports
     pages: int = 9
     reports: int = 3
 
@@ -73,6 +80,12 @@ QUICK = Sizes(
     submissions=2,
     queued=400,
     claims=4,
+    backlogs=(200, 400),
+    histories=(400, 800),
+    questions_asked=2,
+    samples=20,
+    results=2,
+    stored=3,
     schedules=10,
     ticks=2,
     services=1,
@@ -85,10 +98,12 @@ QUICK = Sizes(
     watched_seconds=2.0,
     series=20,
     points=30,
-    runs=600,
     pages=2,
     reports=1,
 )
+
+#: a million queued jobs and a million runs besides
+LARGE = Sizes(backlogs=(10_000, 100_000, 1_000_000), histories=(10_000, 100_000, 1_000_000))
 
 
 class World:
@@ -99,7 +114,7 @@ class World:
         self._numbers = count(1)
         self._weights_home = weights_home
         self._tiny = tiny
-        self._long_histories: dict[DatabaseKind, str] = {}
+        self._histories: dict[tuple[DatabaseKind, int], str] = {}
         self.folder = folder
         self.sizes = sizes
 
@@ -219,13 +234,13 @@ class World:
         self._postgresql.execute("CREATE DATABASE {name} TEMPLATE {source}", name=name, source=source)
         return self._postgresql.url(name)
 
-    def long_history(self, kind: DatabaseKind) -> str:
-        """Return the URL of a history of many runs, which is written when it is first asked for; nobody changes it."""
-        if kind not in self._long_histories:
+    def history(self, kind: DatabaseKind, runs: int) -> str:
+        """Return the URL of a history of so many synthetic runs, written when first asked for; to be read only."""
+        if (kind, runs) not in self._histories:
             url = self.new_database(kind)
-            write_runs(url, self.sizes.runs)
-            self._long_histories[kind] = url
-        return self._long_histories[kind]
+            write_runs(url, runs)
+            self._histories[kind, runs] = url
+        return self._histories[kind, runs]
 
     @cached_property
     def _empty_sqlite(self) -> str:
