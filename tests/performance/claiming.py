@@ -69,7 +69,6 @@ def _claims_from(world: World, kind: DatabaseKind, queued: int) -> Iterator[Resu
             beside="the probes by hand",
             theirs=(tail_by_hand,),
             readings=len(ours),
-            size=queued,
         )
 
 

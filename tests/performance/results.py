@@ -48,7 +48,7 @@ class Result:
     note: str = ""
     #: readings that a figure made of many stands on; 0 counts the figures
     readings: int = 0
-    #: the size at which it was taken (jobs queued, runs stored), of a figure that may grow with it
+    #: the size at which it was taken (jobs queued, runs stored), of the one figure of a row that may grow with it
     size: int | None = None
 
     @property
