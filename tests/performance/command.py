@@ -16,13 +16,18 @@ from tests.performance.answers import batching_row, scoring_row
 from tests.performance.asking import history_row, large_dry_run_row
 from tests.performance.beating import heartbeat_rows
 from tests.performance.claiming import claim_rows
+from tests.performance.competing import workers_rows
 from tests.performance.decoding import decode_rows
+from tests.performance.dispatching import dispatch_rows
 from tests.performance.hearing import clip_rows
+from tests.performance.idling import idle_rows
 from tests.performance.judging import regressions_rows
+from tests.performance.loading import loads_row
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
 from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
+from tests.performance.short_jobs import short_jobs_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.submitting import submit_command_row, submit_rows
 from tests.performance.ticking import tick_rows
@@ -47,6 +52,12 @@ ROWS: dict[str, Measure] = {
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
     "tick-sqlite": partial(tick_rows, kind="sqlite"),
     "tick-postgresql": partial(tick_rows, kind="postgresql"),
+    "dispatch-sqlite": partial(dispatch_rows, kind="sqlite"),
+    "dispatch-postgresql": partial(dispatch_rows, kind="postgresql"),
+    "workers-postgresql": workers_rows,
+    "idle": idle_rows,
+    "loads": loads_row,
+    "short-jobs": short_jobs_rows,
     "second-job": second_job_rows,
     "overhead": overhead_rows,
     "heartbeat": heartbeat_rows,
