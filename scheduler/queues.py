@@ -1,5 +1,7 @@
 """Queues by device and memory class, and which of them a worker listens to."""
 
+from functools import lru_cache
+
 from bench.spec import JobSpec, hash_of
 
 #: upper bounds of the memory classes, in GiB
@@ -39,4 +41,9 @@ def batch_queue(batch_id: int, worker_id: str) -> str:
 
 def session_key(spec: JobSpec, model_hash: str) -> str:
     """Return the key of the jobs that can share a loaded model. A worker owns one device, so that is not in it."""
-    return hash_of([model_hash, spec.precision, spec.attention, spec.compile])[:32]
+    return _session_key(model_hash, spec.precision, spec.attention, spec.compile)
+
+
+@lru_cache(1024)
+def _session_key(*shared: str | bool) -> str:
+    return hash_of(shared)[:32]

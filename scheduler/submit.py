@@ -1,5 +1,6 @@
 """Submitting: one transaction writes the batch; ringing comes after and may fail without harm."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +110,14 @@ def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]])
 
 
 def _sweep_hash(sweep: Sweep, jobs: list[NewJob]) -> str:
-    return hash_of([sweep.priority, [[j.spec.digest(), j.model_hash, j.workload_hash, j.strategy_hash] for j in jobs]])
+    """Return the hash of priority and jobs: `hash_of` the list of them, which is never held as a whole."""
+    digest = hashlib.sha256(f"[{sweep.priority},[".encode())
+    for number, each in enumerate(jobs):
+        strategy = "null" if each.strategy_hash is None else f'"{each.strategy_hash}"'
+        hashes = f'["{each.spec.digest()}","{each.model_hash}","{each.workload_hash}",{strategy}]'
+        digest.update(f"{',' if number else ''}{hashes}".encode())
+    digest.update(b"]]")
+    return digest.hexdigest()
 
 
 def _existing(database: Database, batch: NewBatch, jobs: int) -> Submission | None:

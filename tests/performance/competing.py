@@ -98,4 +98,4 @@ def _milliseconds_a_job(database: Database, team: int) -> float:
     began = max(at[min(1, len(at) - 1)] for at in by_worker.values())
     counted = [at for _, at in claims if at >= began]
     assert len(counted) > 1, "there were too few jobs for so many workers"
-    return (counted[-1] - counted[0]) / (len(counted) - 1) * 1000
+    return float(counted[-1] - counted[0]) / (len(counted) - 1) * 1000
