@@ -12,7 +12,7 @@ from bench.spec import JobSpec
 from bench.workloads import Workload
 from db.engine import now
 from db.inserts import insert_new
-from db.tables import alert, batch, item, job, media, model, strategy, workload
+from db.tables import alert, batch, item, media, model, strategy, workload
 from db.text import storable
 
 #: `reason` of a job that stands for a run of another tool: it was never queued, and nobody can measure it again

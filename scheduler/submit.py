@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bench.catalog import ModelEntry
 from bench.errors import InputError
+from bench.garbage import uncollected
 from bench.spec import JobSpec, hash_of
 from bench.sweep import Sweep, check_name
 from bench.workloads import workload_hash as workload_hash
@@ -29,6 +30,7 @@ class Submission:
     jobs: int
 
 
+@uncollected()
 def submit(database: Database, sweep: Sweep, *, key: str | None = None) -> Submission:
     """Write a sweep as a batch of queued jobs. Once this returns, the jobs will run.
 

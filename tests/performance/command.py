@@ -29,7 +29,7 @@ from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.short_jobs import short_jobs_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
-from tests.performance.submitting import submit_command_row, submit_rows
+from tests.performance.submitting import submit_command_row, submit_large_rows, submit_rows
 from tests.performance.ticking import tick_rows
 from tests.performance.witnessing import witness_rows
 from tests.performance.world import QUICK, Sizes, World, new_world
@@ -47,6 +47,8 @@ ROWS: dict[str, Measure] = {
     "memory": memory_rows,
     "submit-sqlite": partial(submit_rows, kind="sqlite"),
     "submit-postgresql": partial(submit_rows, kind="postgresql"),
+    "submit-100000-sqlite": partial(submit_large_rows, kind="sqlite"),
+    "submit-100000-postgresql": partial(submit_large_rows, kind="postgresql"),
     "submit-command": submit_command_row,
     "claim-sqlite": partial(claim_rows, kind="sqlite"),
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
