@@ -96,8 +96,9 @@ def _insert_rows(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
 
 
 #: columns of a job that come from its specification under their own name, and all that are written, in order
-_OF_SPEC = ("model", "workload", "strategy", "temperature", "precision", "prompt_tokens", "new_tokens")
-_OF_SPEC += ("device", "machine")
+_OF_SPEC = (
+    *("model", "workload", "strategy", "temperature", "precision", "prompt_tokens", "new_tokens", "device", "machine"),
+)
 _OF_JOB = ("model_hash", "workload_hash", "strategy_hash", "queue", "session_key", "memory_mib", "repeat_of", "reason")
 _COLUMNS = ("spec", *_OF_SPEC, *_OF_JOB, "batch_id", "priority", "state", "queued_at")
 
