@@ -1,0 +1,25 @@
+"""The collector: off while much is made, and afterwards as it was."""
+
+import gc
+
+import pytest
+
+from bench.garbage import uncollected
+
+
+def test_nothing_is_collected_meanwhile_and_a_fault_turns_it_on_again() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="fault"), uncollected():
+        assert not gc.isenabled()
+        raise ValueError("fault")
+    assert gc.isenabled()
+
+
+def test_who_has_it_off_keeps_it_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
