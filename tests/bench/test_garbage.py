@@ -7,11 +7,19 @@ import pytest
 from bench.garbage import uncollected
 
 
-def test_nothing_is_collected_meanwhile_and_a_fault_turns_it_on_again() -> None:
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match="fault"), uncollected():
+def _fail() -> None:
+    raise ValueError("fault")
+
+
+def test_nothing_is_collected_meanwhile() -> None:
+    with uncollected():
         assert not gc.isenabled()
-        raise ValueError("fault")
+    assert gc.isenabled()
+
+
+def test_a_fault_turns_it_on_again() -> None:
+    with pytest.raises(ValueError, match="fault"), uncollected():
+        _fail()
     assert gc.isenabled()
 
 
