@@ -105,12 +105,15 @@ class JobSpec(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the job of these values. Raises ValidationError.
+        """Return the job of these values, in 0.4 kB instead of 1.7: a sweep may have 100,000. Raises ValidationError.
 
-        Which of them were given is not kept: nobody asks, and it is 0.7 kB, half of a job of a large sweep.
+        Fields that are set one by one share the table of their names. Which were given is not kept: nobody asks.
         """
-        spec = cls.model_validate(values)
-        object.__setattr__(spec, "__pydantic_fields_set__", _NAMES)
+        spec = cls.__new__(cls)
+        for name, value in cls.model_validate(values).__dict__.items():
+            object.__setattr__(spec, name, value)
+        for name, value in _PYDANTICS_OWN:
+            object.__setattr__(spec, name, value)
         return spec
 
     @property
@@ -135,7 +138,13 @@ class JobSpec(BaseModel):
 
 #: fields in the order of canonical JSON, with their defaults; what has to be given has none that is equal to anything
 _FIELDS = tuple(sorted((name, field.default) for name, field in JobSpec.model_fields.items()))
-_NAMES = set(JobSpec.model_fields)
+_PYDANTICS_OWN: tuple[tuple[str, Any], ...] = (
+    ("__pydantic_fields_set__", set(JobSpec.model_fields)),
+    ("__pydantic_extra__", None),
+    ("__pydantic_private__", None),
+)
+# Python sizes the shared table by the first instances of a class, and those of pydantic have none.
+JobSpec.of({"model": "first", "workload": "first"})
 
 
 def _member(name: str, value: Any) -> str:

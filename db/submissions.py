@@ -35,6 +35,11 @@ class NewJob:
     memory_mib: int
     repeat_of: int | None = None
     reason: str | None = None
+    #: canonical JSON of the specification, which is hashed and then stored
+    canonical: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "canonical", self.spec.canonical())
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ _values_of_job = attrgetter(*_OF_JOB)
 
 def _values(new: NewJob) -> tuple[Any, ...]:
     """Return what is written of a job, in the order of the columns."""
-    return (new.spec.canonical(), *_values_of_spec(new.spec), *_values_of_job(new))
+    return (new.canonical, *_values_of_spec(new.spec), *_values_of_job(new))
 
 
 def insert_payload(connection: Connection, new: NewBatch) -> None:

@@ -13,6 +13,7 @@ def memory_class(memory_mib: int) -> int:
     return next((gib for gib in CLASSES_GIB if memory_mib <= gib * 1024), CLASSES_GIB[-1])
 
 
+@lru_cache(1024)
 def queue_of(device: str, machine: str | None, memory_mib: int) -> str:
     """Return the queue of a job: `mps.16`, `any.4`, or `machine.ID` for one that names its machine."""
     if machine is None:

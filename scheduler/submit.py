@@ -116,7 +116,8 @@ def _sweep_hash(sweep: Sweep, jobs: list[NewJob]) -> str:
     digest = hashlib.sha256(f"[{sweep.priority},[".encode())
     for number, each in enumerate(jobs):
         strategy = "null" if each.strategy_hash is None else f'"{each.strategy_hash}"'
-        hashes = f'["{each.spec.digest()}","{each.model_hash}","{each.workload_hash}",{strategy}]'
+        own = hashlib.sha256(each.canonical.encode()).hexdigest()
+        hashes = f'["{own}","{each.model_hash}","{each.workload_hash}",{strategy}]'
         digest.update(f"{',' if number else ''}{hashes}".encode())
     digest.update(b"]]")
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """The job specification: frozen, validated, with a hash that only what differs from the defaults goes into."""
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -103,6 +104,8 @@ def test_a_job_of_values_is_the_same_as_one_by_name() -> None:
     values = {"model": "m", "workload": "w", "seed": 3}
     assert JobSpec.of(values) == JobSpec(model="m", workload="w", seed=3)
     assert JobSpec.of(values).model_copy(update={"seed": 4}) == JobSpec(model="m", workload="w", seed=4)
+    assert pickle.loads(pickle.dumps(JobSpec.of(values))) == JobSpec.of(values)
+    assert hash(JobSpec.of(values)) == hash(JobSpec(model="m", workload="w", seed=3))
     with pytest.raises(ValidationError, match="temprature"):
         JobSpec.of({**values, "temprature": 0.5})
 
