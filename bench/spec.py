@@ -109,11 +109,11 @@ class JobSpec(BaseModel):
 
         Fields that are set one by one share the table of their names. Which were given is not kept: nobody asks.
         """
-        spec = cls.__new__(cls)
+        spec, put = cls.__new__(cls), object.__setattr__
         for name, value in cls.model_validate(values).__dict__.items():
-            object.__setattr__(spec, name, value)
+            put(spec, name, value)
         for name, value in _PYDANTICS_OWN:
-            object.__setattr__(spec, name, value)
+            put(spec, name, value)
         return spec
 
     @property
