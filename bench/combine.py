@@ -95,7 +95,7 @@ class Combiner:
         if workload.kind == "quality":
             self._check_quality(values, block, workload)
             self._note_quality(values, entry)
-        return JobSpec(**values)
+        return JobSpec.of(values)
 
     def _preset(self, entry: ModelEntry, name: str, strategy: str | None) -> dict[str, float | int]:
         if name == DEFAULT_SETTINGS:

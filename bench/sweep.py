@@ -13,6 +13,7 @@ from bench.axes import Block as Block
 from bench.catalog import ModelEntry
 from bench.combine import Combiner
 from bench.errors import InputError, suggest
+from bench.garbage import uncollected
 from bench.labels import check_labels
 from bench.library import KINDS, Library
 from bench.spec import JobSpec
@@ -118,10 +119,11 @@ def expand(
     combiner = Combiner(library)
     specs: dict[JobSpec, None] = {}
     combined = 0
-    for block, block_axes in zip(blocks, axes, strict=True):
-        for spec in combiner.jobs(block, block_axes):
-            specs[spec] = None
-            combined += 1
+    with uncollected():
+        for block, block_axes in zip(blocks, axes, strict=True):
+            for spec in combiner.jobs(block, block_axes):
+                specs[spec] = None
+                combined += 1
     if not specs:
         raise InputError("leaves no job; take an entry out", where=blocks[-1].where("exclude"))
     models = {spec.model: library.models[spec.model] for spec in specs}

@@ -51,6 +51,7 @@ def submit(
     with patience(state, "storing the batch"):
         submission = submit_sweep(database, expanded, key=key)
     _print_submission(database, submission, expanded, output)
+    del expanded  # 100 MB of a sweep of 100,000 jobs, and ringing imports Celery
     ring(state)
     if not wait:
         return 0

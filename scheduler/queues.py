@@ -1,5 +1,7 @@
 """Queues by device and memory class, and which of them a worker listens to."""
 
+from functools import lru_cache
+
 from bench.spec import JobSpec, hash_of
 
 #: upper bounds of the memory classes, in GiB
@@ -11,6 +13,7 @@ def memory_class(memory_mib: int) -> int:
     return next((gib for gib in CLASSES_GIB if memory_mib <= gib * 1024), CLASSES_GIB[-1])
 
 
+@lru_cache(1024)
 def queue_of(device: str, machine: str | None, memory_mib: int) -> str:
     """Return the queue of a job: `mps.16`, `any.4`, or `machine.ID` for one that names its machine."""
     if machine is None:
@@ -39,4 +42,9 @@ def batch_queue(batch_id: int, worker_id: str) -> str:
 
 def session_key(spec: JobSpec, model_hash: str) -> str:
     """Return the key of the jobs that can share a loaded model. A worker owns one device, so that is not in it."""
-    return hash_of([model_hash, spec.precision, spec.attention, spec.compile])[:32]
+    return _session_key(model_hash, spec.precision, spec.attention, spec.compile)
+
+
+@lru_cache(1024)
+def _session_key(*shared: str | bool) -> str:
+    return hash_of(shared)[:32]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from bench.errors import UnavailableError
 from scheduler.app import RUN_JOB, make_app
@@ -60,11 +61,19 @@ class Bell:
         self._with_channel(lambda channel: channel.client.delete(*keys))
 
     def _publish(self, channel: Any, messages: list[tuple[str, int]]) -> None:
-        producer = self._app.amqp.Producer(channel)
+        # One level below `send_task`, which takes four times as long: what is the same in all messages is made once.
+        like = self._app.amqp.as_task_v2("", RUN_JOB, origin=_ORIGIN)
+        producer = self._app.amqp.Producer(channel, serializer="json")
         with producer.batch(max_size=MAX_RINGS):
             for queue, job_id in messages:
-                options = {"queue": queue, "producer": producer, "retry": False, "origin": _ORIGIN}
-                self._app.send_task(RUN_JOB, args=(job_id,), **options)
+                task_id = str(uuid4())
+                own = {"id": task_id, "root_id": task_id, "argsrepr": f"({job_id},)"}
+                producer.publish(
+                    ((job_id,), *like.body[1:]),
+                    routing_key=queue,
+                    headers=like.headers | own,
+                    **(like.properties | {"correlation_id": task_id, "origin": _ORIGIN}),
+                )
 
     def _with_channel(self, action: Any) -> Any:
         try:

@@ -1,5 +1,6 @@
 """Submitting: one transaction writes the batch; ringing comes after and may fail without harm."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bench.catalog import ModelEntry
 from bench.errors import InputError
+from bench.garbage import uncollected
 from bench.spec import JobSpec, hash_of
 from bench.sweep import Sweep, check_name
 from bench.workloads import workload_hash as workload_hash
@@ -28,6 +30,7 @@ class Submission:
     jobs: int
 
 
+@uncollected()
 def submit(database: Database, sweep: Sweep, *, key: str | None = None) -> Submission:
     """Write a sweep as a batch of queued jobs. Once this returns, the jobs will run.
 
@@ -109,7 +112,15 @@ def _render(sweep: Sweep, spec: JobSpec, strategies: dict[str, tuple[str, str]])
 
 
 def _sweep_hash(sweep: Sweep, jobs: list[NewJob]) -> str:
-    return hash_of([sweep.priority, [[j.spec.digest(), j.model_hash, j.workload_hash, j.strategy_hash] for j in jobs]])
+    """Return the hash of priority and jobs: `hash_of` the list of them, which is never held as a whole."""
+    digest = hashlib.sha256(f"[{sweep.priority},[".encode())
+    for number, each in enumerate(jobs):
+        strategy = "null" if each.strategy_hash is None else f'"{each.strategy_hash}"'
+        own = hashlib.sha256(each.canonical.encode()).hexdigest()
+        hashes = f'["{own}","{each.model_hash}","{each.workload_hash}",{strategy}]'
+        digest.update(f"{',' if number else ''}{hashes}".encode())
+    digest.update(b"]]")
+    return digest.hexdigest()
 
 
 def _existing(database: Database, batch: NewBatch, jobs: int) -> Submission | None:

@@ -44,9 +44,10 @@ class Awake:
             yield
         finally:
             with self._lock, suppress(RuntimeError):  # a process that ends starts no thread any more
-                self._timer = Timer(self._linger_seconds, self.close)
-                self._timer.daemon = True
-                self._timer.start()
+                if self._helper is not None:
+                    self._timer = Timer(self._linger_seconds, self.close)
+                    self._timer.daemon = True
+                    self._timer.start()
 
     def close(self) -> None:
         """Let the machine sleep again."""

@@ -34,6 +34,8 @@ LINGER_SECONDS = 30.0
 #: a look at every process, for the name of the greediest, is not taken before this multiple of what the last one cost
 _LOOK_PAUSE = 400
 _LOOK_SECONDS = 2.0
+#: a look is as good as a new one for so long
+_FRESH_SECONDS = 0.25
 #: how long a moment has to be in which the machine is quiet
 MOMENT_SECONDS = 0.5
 #: what counts as this moment
@@ -104,7 +106,9 @@ class Witness:
         """Begin the span that is judged; what was seen before is no part of it."""
         with self._at_work():
             self._sample(fresh_state=True)
-            self._look(now=True)
+            # Of jobs of milliseconds one look serves several: what was used since then is hardly worth a name.
+            if not self._names.are_fresh():
+                self._look(now=True)
             self._names.take()
             self._span = _Span(self._cpu_seconds, [self._last_state] if self._last_state is not None else [])
 
@@ -217,6 +221,7 @@ class _Names:
         self._readings = readings
         self._before: Mapping[int, Process] = {}
         self._used: list[Used] = []
+        self._looked_at = float("-inf")
         self._next_look = 0.0
         #: whether somebody asked for a look that was not taken
         self._owed = False
@@ -235,7 +240,12 @@ class _Names:
         if self._owed or not idle:
             self._used += [Used(each.name, used) for pid, each in found.items() if (used := self._since(pid, each)) > 0]
         self._before, self._owed = found, False
+        self._looked_at = began
         self._next_look = began + max(_LOOK_SECONDS, _LOOK_PAUSE * (time.thread_time() - cost))
+
+    def are_fresh(self) -> bool:
+        """Whether the last look was taken in this very moment."""
+        return time.monotonic() - self._looked_at < _FRESH_SECONDS
 
     def take(self) -> list[Used]:
         """Return what was noted, and forget it."""

@@ -1,5 +1,7 @@
 """The job specification: frozen, validated, with a hash that only what differs from the defaults goes into."""
 
+import json
+import pickle
 from typing import Any
 
 import pytest
@@ -77,6 +79,35 @@ def test_a_stop_rule_needs_as_many_iterations_at_most_as_at_least() -> None:
 def test_the_canonical_text_leaves_out_what_is_at_its_default() -> None:
     assert QUALITY.canonical() == '{"model":"m","strategy":"direct","temperature":0.0,"workload":"facts"}'
     assert JobSpec(model="m", workload="facts", strategy="direct", temperature=0.0, seed=0).digest() == QUALITY.digest()
+
+
+@given(FIELDS)
+def test_the_canonical_text_is_the_models_own_json_with_sorted_keys(fields: dict[str, Any]) -> None:
+    spec = JobSpec.model_validate(fields)
+    dumped = spec.model_dump(exclude_defaults=True)
+    assert spec.canonical() == json.dumps(dumped, sort_keys=True, separators=(",", ":"))
+
+
+def test_the_canonical_text_tells_numbers_of_different_types_apart() -> None:
+    one = JobSpec(model="m", workload="w", seed=1, temperature=1.0, top_k=1, compile=True, job_seconds=1.0)
+    assert one.canonical() == (
+        '{"compile":true,"job_seconds":1.0,"model":"m","seed":1,"temperature":1.0,"top_k":1,"workload":"w"}'
+    )
+
+
+def test_the_canonical_text_escapes_what_a_name_may_hold() -> None:
+    spec = JobSpec(model='q"w\\é', workload="w")
+    assert json.loads(spec.canonical()) == {"model": 'q"w\\é', "workload": "w"}
+
+
+def test_a_job_of_values_is_the_same_as_one_by_name() -> None:
+    values = {"model": "m", "workload": "w", "seed": 3}
+    assert JobSpec.of(values) == JobSpec(model="m", workload="w", seed=3)
+    assert JobSpec.of(values).model_copy(update={"seed": 4}) == JobSpec(model="m", workload="w", seed=4)
+    assert pickle.loads(pickle.dumps(JobSpec.of(values))) == JobSpec.of(values)
+    assert hash(JobSpec.of(values)) == hash(JobSpec(model="m", workload="w", seed=3))
+    with pytest.raises(ValidationError, match="temprature"):
+        JobSpec.of({**values, "temprature": 0.5})
 
 
 def test_the_digest_stays_what_it_was() -> None:

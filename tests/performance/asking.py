@@ -37,7 +37,7 @@ def history_row(world: World) -> Iterator[Result]:
 
 def large_dry_run_row(world: World) -> Iterator[Result]:
     """`benchbeat submit --dry-run` of ten thousand jobs, the whole process."""
-    command = world.command(world.new_home(), "submit", str(write_sweep(world)), "--dry-run")
+    command = world.command(world.new_home(), "submit", str(write_sweep(world, world.sizes.seeds)), "--dry-run")
     once = partial(wall_seconds, world, command)
     once()
     seconds = tuple(once() for _ in range(world.sizes.commands))

@@ -17,18 +17,23 @@ from tests.performance.asking import history_row, large_dry_run_row
 from tests.performance.beating import heartbeat_rows
 from tests.performance.browsing import page_rows
 from tests.performance.claiming import claim_rows
+from tests.performance.competing import workers_rows
 from tests.performance.decoding import decode_rows
+from tests.performance.dispatching import dispatch_rows
 from tests.performance.growing import QUESTIONS, question_rows
 from tests.performance.hearing import clip_rows
+from tests.performance.idling import idle_rows
 from tests.performance.judging import regressions_rows
+from tests.performance.loading import loads_row
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
 from tests.performance.reporting import report_rows
 from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
+from tests.performance.short_jobs import short_jobs_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.storing import result_row, size_row
-from tests.performance.submitting import submit_command_row, submit_rows
+from tests.performance.submitting import submit_command_row, submit_large_rows, submit_rows
 from tests.performance.ticking import tick_rows
 from tests.performance.watching import watch_rows
 from tests.performance.witnessing import witness_rows
@@ -47,6 +52,8 @@ ROWS: dict[str, Measure] = {
     "memory": memory_rows,
     "submit-sqlite": partial(submit_rows, kind="sqlite"),
     "submit-postgresql": partial(submit_rows, kind="postgresql"),
+    "submit-100000-sqlite": partial(submit_large_rows, kind="sqlite"),
+    "submit-100000-postgresql": partial(submit_large_rows, kind="postgresql"),
     "submit-command": submit_command_row,
     "claim-sqlite": partial(claim_rows, kind="sqlite"),
     "claim-postgresql": partial(claim_rows, kind="postgresql"),
@@ -64,6 +71,12 @@ ROWS: dict[str, Measure] = {
     "pages-postgresql": partial(page_rows, kind="postgresql"),
     "report-sqlite": partial(report_rows, kind="sqlite"),
     "report-postgresql": partial(report_rows, kind="postgresql"),
+    "dispatch-sqlite": partial(dispatch_rows, kind="sqlite"),
+    "dispatch-postgresql": partial(dispatch_rows, kind="postgresql"),
+    "workers-postgresql": workers_rows,
+    "idle": idle_rows,
+    "loads": loads_row,
+    "short-jobs": short_jobs_rows,
     "second-job": second_job_rows,
     "overhead": overhead_rows,
     "heartbeat": heartbeat_rows,

@@ -21,7 +21,7 @@ from tests.performance.world import QUICK, World, new_world
 ROOT = Path(__file__).parent.parent.parent
 
 #: rows that load a model
-_WITH_MODEL = ("memory", "second-job", "overhead", "decode")
+_WITH_MODEL = ("memory", "second-job", "overhead", "decode", "loads", "short-jobs")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,8 @@ def _check(results: list[Result], row: str) -> None:
         assert result.row in (row, "noise")
         assert len(result.ours) >= 1
         assert not result.theirs or len(result.theirs) == len(result.ours)
-        # A tiny model's whole answer may take no longer than its first token.
-        assert all(figure > 0 for figure in result.ours) or "reported" in result.what or not result.unit
+        # A tiny model's whole answer may take no longer than its first token, and a second of idling less than the
+        # 10 ms that a processor's clock shows.
+        may_be_nothing = "reported" in result.what or not result.unit or row == "idle"
+        assert all(figure > 0 for figure in result.ours) or may_be_nothing
     table.print_table(results)

@@ -42,7 +42,7 @@ def watch_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
     """Processor time by wall time of the whole process, which looks once a second."""
     url = world.new_database(kind)
     database = Database(url)
-    submit(database, read_sweep(write_sweep(world), builtin_library()))
+    submit(database, read_sweep(write_sweep(world, world.sizes.seeds), builtin_library()))
     jobs = world.sizes.seeds * 40
     claimant = registered(world.probe, database)
     job = claim(database, claimant, lease_seconds=_LEASE_SECONDS)

@@ -72,6 +72,23 @@ class Sizes:
     #: looks at each page over the longest of these histories, and reports
     pages: int = 9
     reports: int = 3
+    #: pairs of a job that does nothing and a task that does nothing; 662 earn a 99th percentile
+    dispatches: int = 700
+    #: jobs that teams of workers compete for, and how often each team does
+    contested: int = 1000
+    competitions: int = 3
+    #: seeds and repetitions of submitting a very large sweep
+    large_seeds: int = 2500
+    large_submissions: int = 3
+    #: short jobs of a sweep, tokens of each answer, and how often the sweep is run
+    short_jobs: int = 24
+    short_tokens: int = 16
+    short_sweeps: int = 2
+    #: jobs of each of several models
+    jobs_a_model: int = 10
+    #: windows in which idle services are watched, and for how long
+    idle_windows: int = 3
+    idle_seconds: float = 60.0
 
 
 QUICK = Sizes(
@@ -100,6 +117,17 @@ QUICK = Sizes(
     points=30,
     pages=2,
     reports=1,
+    dispatches=4,
+    contested=40,
+    competitions=1,
+    large_seeds=10,
+    large_submissions=1,
+    short_jobs=2,
+    short_tokens=4,
+    short_sweeps=1,
+    jobs_a_model=2,
+    idle_windows=1,
+    idle_seconds=1.0,
 )
 
 #: a million queued jobs and a million runs besides
@@ -241,6 +269,16 @@ class World:
             write_runs(url, runs)
             self._histories[kind, runs] = url
         return self._histories[kind, runs]
+
+    def log_lock_waits(self, longer_than: str) -> None:
+        """Have PostgreSQL write every wait for a lock that lasts longer ("100ms") to its log."""
+        self._postgresql.execute("ALTER SYSTEM SET log_lock_waits = on")
+        self._postgresql.execute("ALTER SYSTEM SET deadlock_timeout = {length}", length=longer_than)
+        self._postgresql.execute("SELECT pg_reload_conf()")
+
+    def postgresql_log(self) -> str:
+        """Return what PostgreSQL has written."""
+        return (self._postgresql.socket_folder / "log").read_text(encoding="utf-8", errors="replace")
 
     @cached_property
     def _empty_sqlite(self) -> str:

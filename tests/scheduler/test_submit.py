@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from bench.errors import InputError
 from bench.library import builtin_library
+from bench.spec import hash_of
 from bench.strategies import Strategy
 from bench.sweep import Block, Sweep, expand
 from bench.templates import Template
@@ -177,6 +178,13 @@ def test_preparing_touches_no_database() -> None:
     assert {j.workload_hash for j in jobs} == set(new.workloads)
     assert {j.strategy_hash for j in jobs} == set(new.strategies)
     assert len({j.session_key for j in jobs}) == 2
+
+
+def test_the_hash_of_a_sweep_is_that_of_the_list_of_its_jobs() -> None:
+    new, jobs = prepare(sweep(priority=3), "k")
+    listed = [[each.spec.digest(), each.model_hash, each.workload_hash, each.strategy_hash] for each in jobs]
+    assert any(each.strategy_hash is None for each in jobs)
+    assert new.sweep_hash == hash_of([3, listed])
 
 
 def test_workloads_of_equal_data_under_two_names_are_two() -> None:

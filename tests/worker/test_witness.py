@@ -133,6 +133,24 @@ def test_looks_at_every_process_are_few(it: Witness, machine: Machine) -> None:
     assert machine.states <= 16
 
 
+def test_jobs_of_milliseconds_share_a_look(it: Witness, machine: Machine) -> None:
+    for _ in range(20):
+        it.begin()
+        machine.pass_(0.02)
+        assert it.end() is not None
+    assert machine.looks == 2, "0.4 s have passed"
+
+
+def test_the_hog_of_a_short_job_is_named_though_it_shares_a_look(it: Witness, machine: Machine) -> None:
+    it.begin()
+    machine.pass_(0.1)
+    it.begin()
+    machine.pass_(0.5, others=1.5)
+    seen = it.end()
+    assert seen is not None
+    assert seen.greediest == "ffmpeg"
+
+
 def test_a_machine_that_tells_nothing_of_processors_is_not_judged() -> None:
     it = Witness(NoReadings(), Limits())
     assert it.noise() is None

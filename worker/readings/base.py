@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from bench.surroundings import Processors, State
@@ -55,6 +56,7 @@ class NoReadings:
         return {}
 
 
+@lru_cache(4096)
 def clean_name(name: str) -> str:
     """Return a process's name as it can stand in a sentence: programs may call themselves anything."""
     return "".join(letter for letter in name if letter.isprintable()).strip()[:40] or "unnamed"

@@ -16,6 +16,8 @@ from bench.surroundings import Gpu, PowerSource, Processors, State
 from worker.readings.base import Process, clean_name
 from worker.readings.nvidia import NvidiaGpu
 
+#: more than the longest /proc/PID/stat
+_STAT_BYTES = 4096
 #: governors that scale by themselves are called `powersave` too where the processor decides (intel_pstate, amd_pstate)
 _SELF_GOVERNED = ("intel_pstate", "amd-pstate", "amd-pstate-epp")
 
@@ -119,8 +121,11 @@ class LinuxReadings:
 
     def _stat(self, pid: int) -> "_Stat | None":
         try:  # the way that takes least: a machine may have a thousand processes
-            with open(f"{self._proc}/{pid}/stat", "rb", buffering=0) as file:
-                text = file.read().decode("utf-8", "replace")
+            file = os.open(f"{self._proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                text = os.read(file, _STAT_BYTES).decode("utf-8", "replace")
+            finally:
+                os.close(file)
         except OSError:  # it has ended
             return None
         # A program's name may hold blanks and brackets.
