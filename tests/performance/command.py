@@ -4,6 +4,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.performance.hearing import clip_rows
 from tests.performance.judging import regressions_rows
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
+from tests.performance.recording import chosen_history
 from tests.performance.results import Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
@@ -65,7 +67,13 @@ ROWS: dict[str, Measure] = {
 @click.option("--quick", is_flag=True, help="Small sizes and a tiny model: sees that everything works, says little.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every reading.")
 @click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
-def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | None, markdown: bool) -> None:
+@click.option(
+    "--record", is_flag=False, flag_value="", metavar="[DATABASE]",
+    help="Store the results in a history: a file or a database's URL.  [of its own: performance.db in the home]",
+)  # fmt: skip
+def main(
+    only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | None, markdown: bool, record: str | None
+) -> None:
     """Measure what benchbeat itself costs, each row beside the bare thing in one run, in alternation.
 
     A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval.
@@ -76,7 +84,9 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | Non
             click.echo(name)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    facts = table.head()
+    # Before anything is measured: a history that can't be written is told at once.
+    history = None if record is None else chosen_history(record)
+    facts = table.head(quick=quick)
     click.echo(table.head_in_words(facts) + "\n")
     home = load_settings()[0].home
     home.mkdir(parents=True, exist_ok=True)
@@ -90,8 +100,12 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, json_file: Path | Non
     table.print_table(results, "md" if markdown else "table")
     end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
     click.echo(f"\nload average at the end {end}; {table.verdict(results)}")
+    facts["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    text = table.as_json(facts, results)
     if json_file is not None:
-        table.write_json(json_file, facts, results)
+        json_file.write_text(text, encoding="utf-8")
+    if history is not None:
+        click.echo(history.store(text))
 
 
 def pick(only: Sequence[str]) -> list[str]:

@@ -48,6 +48,8 @@ class Result:
     note: str = ""
     #: readings that a figure made of many stands on; 0 counts the figures
     readings: int = 0
+    #: what it was taken at, jobs queued or runs stored say; rows of several sizes make a line of growth
+    size: int | None = None
 
     @property
     def n(self) -> int:

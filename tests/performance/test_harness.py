@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics import median_interval
+from tests.commands import run_command
 from tests.performance import table
 from tests.performance.command import ROWS, main, measure
 from tests.performance.memory import heavy_imports
+from tests.performance.recording import chosen_history
 from tests.performance.results import AtMost, NotSlower, RatioAtMost, Result, alternate
 from tests.performance.world import QUICK, World, new_world
 
@@ -77,7 +79,7 @@ def test_goals(result: Result, goal: AtMost | RatioAtMost | NotSlower, met: bool
     assert goal.met(result) is met
 
 
-def test_table_and_json_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     slow = Result("slow", "work", "s", (2.0, 4.0, 3.0), AtMost(1), "the bare thing", (1.0, 1.0, 1.0))
     count = Result("count", "modules", "", (0.0,), AtMost(0), readings=9)
     table.print_table([slow, count])
@@ -86,9 +88,7 @@ def test_table_and_json_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert " ".join(lines[2].split()) == "slow work 3 s 2 to 4 3 the bare thing 1 s 3.000 - at most 1 s NO"
     assert " ".join(lines[3].split()) == "count modules 0 - 9 - - - - at most 0 yes"
     assert table.verdict([slow, count]) == "1 of 2 goals missed: slow (work)"
-    file = tmp_path / "bench.json"
-    table.write_json(file, table.head(), [slow, count])
-    written = json.loads(file.read_text())
+    written = json.loads(table.as_json(table.head(), [slow, count]))
     assert written["processors"] >= 1
     assert len(written["load_average"]) == 3
     assert [entry["values"] for entry in written["results"]] == [[2.0, 4.0, 3.0], [0.0]]
@@ -121,6 +121,53 @@ def test_the_command_writes_its_table_and_leaves_nothing(home: Path, tmp_path: P
     assert "nproc" in done.stdout
     assert json.loads(file.read_text())["results"][0]["row"] == "help"
     assert list(home.iterdir()) == []
+
+
+def test_results_are_recorded_in_a_history_that_every_command_reads(home: Path, tmp_path: Path) -> None:
+    history = chosen_history("")
+    assert history.url == f"sqlite:///{home / 'performance.db'}"
+    for night in range(1, 25):
+        day = {"taken_at": f"2026-10-{night:02d}", "finished_at": f"2026-10-{night:02d}"}
+        commit = {"git_commit": "a" * 40 if night < 13 else "b" * 40}
+        scale = (1.0 if night < 13 else 2.0) * (1 + night % 3 / 100)
+        claims = [
+            Result("claim", f"claim from {n:,} jobs", "ms", (scale, 1.01 * scale, 1.02 * scale), AtMost(2), size=n)
+            for n in (10_000, 100_000)
+        ]
+        said = history.store(table.as_json(table.head() | day | commit, claims))
+        assert said.startswith(f"batch {night}: 2 results are stored; BENCHBEAT_DATABASE_URL='{history.url}' benchbeat")
+
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run_command(*arguments, folder=tmp_path, BENCHBEAT_DATABASE_URL=history.url)
+
+    shown = json.loads(ask("history", "--where", "items=100000", "-o", "json").stdout)
+    assert {row["workload"] for row in shown} == {"claim/claim-from-n-jobs@100000"}
+    assert ask("compare", "12", "24").stdout.count("slower") == 2
+    found = ask("regressions").stdout
+    assert found.count("Slower, found in the history") == found.count("git_commit aaaaaaa") == 2
+    report = ask("report").stdout
+    assert "Growth of claim" in report
+    assert "at n from 10,000 to 100,000: 1 times as long" in report
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ("sqlite://", "--record sqlite://: a database in memory ends with the command"),
+        ("mysql://a/b", "--record mysql://a/b: must be sqlite:///PATH or postgresql://"),
+        ("{folder}", "can't be"),
+        ("{text}", "file is not a database"),
+    ],
+)
+def test_a_history_that_cant_be_written_is_told_before_anything_is_measured(
+    home: Path, tmp_path: Path, database: str, said: str
+) -> None:
+    (tmp_path / "text").write_text("no database\n" * 100)
+    given = database.format(folder=tmp_path, text=tmp_path / "text")
+    done = CliRunner().invoke(main, ["--quick", "--only", "help", "--record", given])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert "measuring" not in done.output
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row not in _WITH_MODEL])
