@@ -18,6 +18,7 @@ from tests.performance.asking import history_row, large_dry_run_row
 from tests.performance.beating import heartbeat_rows
 from tests.performance.claiming import claim_rows
 from tests.performance.decoding import decode_rows
+from tests.performance.evaluating import harness_rows
 from tests.performance.hearing import clip_rows
 from tests.performance.judging import regressions_rows
 from tests.performance.looking import LOOKERS, picture_rows
@@ -58,6 +59,7 @@ ROWS: dict[str, Measure] = {
     "clip": clip_rows,
     "scoring": scoring_row,
     "batching": batching_row,
+    "lm-eval": harness_rows,
 }
 
 

@@ -23,7 +23,7 @@ from tests.performance.world import QUICK, World, new_world
 ROOT = Path(__file__).parent.parent.parent
 
 #: rows that load a model
-_WITH_MODEL = ("memory", "second-job", "overhead", "decode")
+_WITH_MODEL = ("memory", "second-job", "overhead", "decode", "lm-eval")
 
 
 @pytest.fixture(scope="module")
