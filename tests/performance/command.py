@@ -21,10 +21,11 @@ from tests.performance.decoding import decode_rows
 from tests.performance.evaluating import harness_rows
 from tests.performance.hearing import clip_rows
 from tests.performance.judging import regressions_rows
+from tests.performance.llama import llama_rows
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
 from tests.performance.recording import chosen_history
-from tests.performance.results import Result
+from tests.performance.results import AbsentError, Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
 from tests.performance.submitting import submit_command_row, submit_rows
@@ -60,6 +61,7 @@ ROWS: dict[str, Measure] = {
     "scoring": scoring_row,
     "batching": batching_row,
     "lm-eval": harness_rows,
+    "llama-bench": llama_rows,
 }
 
 
@@ -124,7 +126,11 @@ def measure(world: World, names: Sequence[str]) -> list[Result]:
     for name in names:
         click.echo(f"measuring {name} ... ", err=True, nl=False)
         started = time.monotonic()
-        measured = list(ROWS[name](world))
+        try:
+            measured = list(ROWS[name](world))
+        except AbsentError as reason:
+            click.echo(f"not measured: {reason}", err=True)
+            continue
         figures = ", ".join(table.figure(result) for result in measured)
         click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
         results += measured

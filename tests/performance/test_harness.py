@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.catalog import ModelEntry
 from bench.statistics import median_interval
 from tests.commands import run_command
 from tests.performance import table
@@ -170,7 +171,43 @@ def test_a_history_that_cant_be_written_is_told_before_anything_is_measured(
     assert "measuring" not in done.output
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row not in _WITH_MODEL])
+def test_a_row_that_cant_be_measured_says_why(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert measure(world, ["llama-bench"]) == []
+    said = "measuring llama-bench ... not measured: llama-bench is not on the path; docs/performance.md says how to"
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf
+
+    from tests.worker.tiny import write_gguf
+
+    source = write_gguf(tmp_path / "tiny.gguf")
+    # 1 ms a token, and the arguments as the program saw them.
+    program = tmp_path / "llama-bench"
+    body = f"import json, pathlib, sys\nfile = pathlib.Path({str(tmp_path / 'seen')!r})\n"
+    body += "file.open('a').write(json.dumps(sys.argv[1:]) + '\\n')\nprint('[{\"samples_ns\": [8000000]}]')\n"
+    program.write_text(f"#!{sys.executable}\n{body}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    fields = {"source": f"gguf:{source}", "memory_gib": {"float32": 0.5}, "precision": "float32"}
+    monkeypatch.setitem(world.__dict__, "model", ModelEntry(name="tiny", task="text", **fields))
+    decode, prompt = measure(world, ["llama-bench"])
+    tokens = world.sizes.tokens
+    assert decode.theirs == (8 / tokens,) * world.sizes.generations
+    assert prompt.theirs == (8.0,) * world.sizes.generations
+    assert all(figure > 0 for figure in prompt.ours)
+    seen = [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
+    assert seen[0][-6:] == ["-p", "0", "-n", str(tokens), "-d", str(tokens)]
+    assert {each.tensor_type.name for each in gguf.GGUFReader(seen[0][1]).tensors} == {"F32"}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in (*_WITH_MODEL, "llama-bench")])
 def test_row_is_measured(world: World, row: str) -> None:
     _check(measure(world, [row]), row)
 
