@@ -132,8 +132,10 @@ def _metavar(axis: str) -> str:
     return "KEY=V[,KEY=V]" if axis == "stop" else "V[,V]"
 
 
-def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]) -> "Sweep":
-    """Expand the sweep file, or the options as one block. Raises InputError."""
+def read_sweep_options(
+    state: State, sweep: Path | None, options: dict[str, Any], fixed: dict[str, list[Any]] | None = None
+) -> "Sweep":
+    """Expand the sweep file, or the options as one block; `fixed` axes hold for both. Raises InputError."""
     from dataclasses import replace
 
     from bench.labels import read_labels
@@ -148,7 +150,10 @@ def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]
         check_priority(priority, "--priority")
     labels = read_labels(options["label"], "--label")
     with patience(state, "expanding the sweep"):
-        expanded = _of_options(state, given, options) if sweep is None else _of_file(state, sweep, given, options)
+        if sweep is None:
+            expanded = _of_options(state, given and {**given, **(fixed or {})}, options)
+        else:
+            expanded = _of_file(state, sweep, given, options, fixed or {})
     for note in expanded.notes:
         state.say(f"Note: {note}")
     return replace(
@@ -173,7 +178,9 @@ def _of_options(state: State, given: dict[str, list[Any]], options: dict[str, An
     return expand([block], state.library, name="options", allow_large=options["yes"])
 
 
-def _of_file(state: State, sweep: Path, given: dict[str, list[Any]], options: dict[str, Any]) -> "Sweep":
+def _of_file(
+    state: State, sweep: Path, given: dict[str, list[Any]], options: dict[str, Any], fixed: dict[str, list[Any]]
+) -> "Sweep":
     from bench.errors import InputError
     from bench.sweep import read_sweep
 
@@ -183,7 +190,7 @@ def _of_file(state: State, sweep: Path, given: dict[str, list[Any]], options: di
             f"goes without a sweep file; replace the file's axis with --set {axis}=...",
             where="--" + axis.replace("_", "-"),
         )
-    overrides = _overrides(options["overrides"])
+    overrides = {**_overrides(options["overrides"]), **fixed}
     return read_sweep(sweep, state.library, overrides=overrides, allow_large=options["yes"])
 
 

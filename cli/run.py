@@ -19,9 +19,10 @@ from cli.submit import check_can_be_had, ring
 @click.command(short_help="Submit a sweep, run it here and print the results.")
 @sweep_options
 @click.option("--key", help="Makes a second try harmless: the same key, the same batch.")
+@click.option("--profile", is_flag=True, help="Trace some steps of the models; their speed then does not count.")
 @output_option
 @click.pass_obj
-def run(state: State, /, sweep: Path | None, output: str, key: str | None, **options: Any) -> int:
+def run(state: State, /, sweep: Path | None, output: str, key: str | None, profile: bool, **options: Any) -> int:
     """Submit SWEEP (or the options), run it on this machine, show progress and print the results.
 
     If a worker of this machine runs already, it does the work. Ctrl-C leaves the rest of the batch queued.
@@ -32,11 +33,12 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
       benchbeat run --model smollm2-135m --workload facts --items 12
       benchbeat run examples/demo.toml --set items=4
       benchbeat run --model smollm2-135m --workload speed --prompt-tokens 128,512
+      benchbeat run --model smollm2-135m --workload speed --profile
     """
     from scheduler.broker import broker_url, check_broker
     from scheduler.submit import submit
 
-    expanded = read_sweep_options(state, sweep, options)
+    expanded = read_sweep_options(state, sweep, options, {"profile": [True]} if profile else {})
     check_can_be_had(expanded, state)
     database = state.database
     check_broker(broker_url(state.settings.home, state.settings.broker))
@@ -116,7 +118,15 @@ def _finish(state: State, batch_id: int, output: str) -> int:
             click.echo(f"job {job.id} failed: {job.what}: {job.error}", err=True)
     for waiting in last.waiting:
         click.echo(waiting_line(waiting), err=True)
+    _say_traces(state, [job.id for job in last.jobs])
     code = conclude(last)
     if code == NOTHING_MEASURED:
         click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)
     return code
+
+
+def _say_traces(state: State, jobs: list[int]) -> None:
+    from worker.traces import traces_of
+
+    for file in [file for job_id in jobs for file in traces_of(state.settings.home, job_id)[-1:]]:
+        state.say(f"trace of job {file.name.split('-')[1]}: {file} (for ui.perfetto.dev or chrome://tracing)")
