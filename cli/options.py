@@ -112,6 +112,9 @@ def _sweep_options() -> list[Any]:
     return [
         click.argument("sweep", required=False, type=click.Path(path_type=Path)),
         *axes,
+        click.option(
+            "--profile", is_flag=True, help="Trace some steps of the models; their speed then does not count."
+        ),
         click.option("--name", help="Name of the batch."),
         click.option("--priority", type=int, help="Higher goes first (default 0)."),
         click.option("--label", multiple=True, metavar="K=V", help="A label of the batch, for the views."),
@@ -132,10 +135,8 @@ def _metavar(axis: str) -> str:
     return "KEY=V[,KEY=V]" if axis == "stop" else "V[,V]"
 
 
-def read_sweep_options(
-    state: State, sweep: Path | None, options: dict[str, Any], fixed: dict[str, list[Any]] | None = None
-) -> "Sweep":
-    """Expand the sweep file, or the options as one block; `fixed` axes hold for both. Raises InputError."""
+def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]) -> "Sweep":
+    """Expand the sweep file, or the options as one block. Raises InputError."""
     from dataclasses import replace
 
     from bench.labels import read_labels
@@ -143,6 +144,8 @@ def read_sweep_options(
 
     axes = {name.replace("-", "_"): options.pop(name.replace("-", "_")) for name in _AXES}
     given = {name: _values(name, texts) for name, texts in axes.items() if texts}
+    # A switch, and for a file too: no list of values as the axes are.
+    fixed = {"profile": [True]} if options["profile"] else {}
     name, priority = options["name"], options["priority"]
     if name is not None:
         check_name(name, "--name")
@@ -151,9 +154,9 @@ def read_sweep_options(
     labels = read_labels(options["label"], "--label")
     with patience(state, "expanding the sweep"):
         if sweep is None:
-            expanded = _of_options(state, given and {**given, **(fixed or {})}, options)
+            expanded = _of_options(state, given and {**given, **fixed}, options)
         else:
-            expanded = _of_file(state, sweep, given, options, fixed or {})
+            expanded = _of_file(state, sweep, given, options, fixed)
     for note in expanded.notes:
         state.say(f"Note: {note}")
     return replace(

@@ -19,10 +19,9 @@ from cli.submit import check_can_be_had, ring
 @click.command(short_help="Submit a sweep, run it here and print the results.")
 @sweep_options
 @click.option("--key", help="Makes a second try harmless: the same key, the same batch.")
-@click.option("--profile", is_flag=True, help="Trace some steps of the models; their speed then does not count.")
 @output_option
 @click.pass_obj
-def run(state: State, /, sweep: Path | None, output: str, key: str | None, profile: bool, **options: Any) -> int:
+def run(state: State, /, sweep: Path | None, output: str, key: str | None, **options: Any) -> int:
     """Submit SWEEP (or the options), run it on this machine, show progress and print the results.
 
     If a worker of this machine runs already, it does the work. Ctrl-C leaves the rest of the batch queued.
@@ -38,7 +37,7 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, profi
     from scheduler.broker import broker_url, check_broker
     from scheduler.submit import submit
 
-    expanded = read_sweep_options(state, sweep, options, {"profile": [True]} if profile else {})
+    expanded = read_sweep_options(state, sweep, options)
     check_can_be_had(expanded, state)
     database = state.database
     check_broker(broker_url(state.settings.home, state.settings.broker))

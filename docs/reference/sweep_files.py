@@ -4,7 +4,7 @@ import click
 
 from bench.axes import AXES
 from bench.spec import JobSpec, StopRule
-from cli.run import run
+from cli.submit import submit
 from docs.reference.fields import documented
 from docs.reference.markdown import code, plain, table
 
@@ -76,7 +76,7 @@ DEFAULTS = {
 
 def sweep_files_page() -> str:
     """Return the page."""
-    helps = {each.name: each.help or "" for each in run.params if isinstance(each, click.Option)}
+    helps = {each.name: each.help or "" for each in submit.params if isinstance(each, click.Option)}
     fields = {each.name: each for each in documented(JobSpec)}
     rows = []
     for name in AXES:
