@@ -55,7 +55,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.performance
+	$(BIN)/python -m tests.performance $(BENCH)
 
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos

@@ -25,7 +25,7 @@ _NUMBERS = frozenset(
 )
 
 #: axes that are true or false
-_SWITCHES = frozenset({"compile", "word_timestamps", "detect_language"})
+_SWITCHES = frozenset({"compile", "word_timestamps", "detect_language", "profile"})
 
 #: values of every axis, by its name
 Axes = Mapping[str, Sequence[Any]]

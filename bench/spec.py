@@ -100,6 +100,8 @@ class JobSpec(BaseModel):
     processes: int = Field(1, ge=1, le=100)
     #: when to stop (speed workloads)
     stop: StopRule | None = None
+    #: trace some steps of the model; the run is marked, since that takes time
+    profile: bool = False
     #: longest time it may hold the device; a worker's own limit (setting job_seconds) holds as well
     job_seconds: float | None = Field(None, gt=0, le=604_800)
 

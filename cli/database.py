@@ -81,7 +81,8 @@ def check(state: State) -> None:
 @output_option
 @click.pass_obj
 def prune(state: State, keep_samples: str, dry_run: bool, output: str) -> None:
-    """Remove the raw samples of runs that began longer ago. Runs, their figures and their answers stay.
+    """Remove the raw samples of runs that began longer ago, and the traces of profiled ones that lie in this home.
+    Runs, their figures and their answers stay.
 
     Workers may run meanwhile; Ctrl-C leaves whole runs. Safe to repeat.
 
@@ -94,6 +95,7 @@ def prune(state: State, keep_samples: str, dry_run: bool, output: str) -> None:
     from cli.patience import patience
     from db.prune import Pruned, count_prunable, free_bytes, prune_samples
     from report.printing import print_rows
+    from worker.traces import remove_old_traces
 
     keep_seconds = read_duration(keep_samples, where="--keep-samples")
     database = state.database
@@ -105,12 +107,18 @@ def prune(state: State, keep_samples: str, dry_run: bool, output: str) -> None:
         with patience(state, "removing samples"):
             for each in prune_samples(database, keep_seconds):
                 found = Pruned(found.runs + each.runs, found.samples + each.samples)
+    traces = remove_old_traces(state.settings.home, keep_seconds, dry_run=dry_run)
     if output != "table":
-        print_rows(["runs", "samples", "removed"], [[found.runs, found.samples, not dry_run]], output)
+        columns = ["runs", "samples", "traces", "removed"]
+        print_rows(columns, [[found.runs, found.samples, traces, not dry_run]], output)
         return
     samples = "1 sample" if found.samples == 1 else f"{found.samples:,} samples"
     runs = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
     click.echo(f"{samples} of {runs} {'would be' if dry_run else 'were'} removed; the runs stay")
+    if traces:
+        word = "1 trace" if traces == 1 else f"{traces:,} traces"
+        were = "would be" if dry_run else "was" if traces == 1 else "were"
+        click.echo(f"{word} of profiled runs {were} removed")
     free = free_bytes(database)
     if free and not dry_run:
         click.echo(f"{free / 2**20:.1f} MiB of the file are free for what comes; it does not shrink")

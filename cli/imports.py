@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: runs that are shown when they are stored
 _SHOWN = 20
-_FORMATS = ("llama-bench-json", "llama-bench-sql", "lm-eval")
+_FORMATS = ("llama-bench-json", "llama-bench-sql", "lm-eval", "make-bench")
 #: what --dry-run shows of each run
 _PLANNED = ("model", "workload", "precision", "device", "machine", "prompt_tokens", "new_tokens")
 _FIGURES = (
@@ -30,7 +30,7 @@ _FIGURES = (
 )
 
 
-@click.command("import", short_help="Take over results of llama-bench and lm-eval.")
+@click.command("import", short_help="Take over results of llama-bench, lm-eval and make bench.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--here", is_flag=True, help="This machine measured them.")
 @click.option("--machine", metavar="ID", help="The machine that measured them.")
@@ -63,7 +63,7 @@ def import_(
     output: str,
 ) -> None:
     """Store what another tool measured in the same history, marked by its source: llama-bench's output (-o json,
-    jsonl or sql) and lm-eval's results_*.json. A FILE of - is standard input.
+    jsonl or sql), lm-eval's results_*.json and the JSON of `make bench`. A FILE of - is standard input.
 
     All files are stored or none. A run that is there already is not stored again, so a file that grows may be
     imported again and again.

@@ -112,6 +112,9 @@ def _sweep_options() -> list[Any]:
     return [
         click.argument("sweep", required=False, type=click.Path(path_type=Path)),
         *axes,
+        click.option(
+            "--profile", is_flag=True, help="Trace some steps of the models; their speed then does not count."
+        ),
         click.option("--name", help="Name of the batch."),
         click.option("--priority", type=int, help="Higher goes first (default 0)."),
         click.option("--label", multiple=True, metavar="K=V", help="A label of the batch, for the views."),
@@ -141,6 +144,8 @@ def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]
 
     axes = {name.replace("-", "_"): options.pop(name.replace("-", "_")) for name in _AXES}
     given = {name: _values(name, texts) for name, texts in axes.items() if texts}
+    # A switch, and for a file too: no list of values as the axes are.
+    fixed = {"profile": [True]} if options["profile"] else {}
     name, priority = options["name"], options["priority"]
     if name is not None:
         check_name(name, "--name")
@@ -148,7 +153,10 @@ def read_sweep_options(state: State, sweep: Path | None, options: dict[str, Any]
         check_priority(priority, "--priority")
     labels = read_labels(options["label"], "--label")
     with patience(state, "expanding the sweep"):
-        expanded = _of_options(state, given, options) if sweep is None else _of_file(state, sweep, given, options)
+        if sweep is None:
+            expanded = _of_options(state, given and {**given, **fixed}, options)
+        else:
+            expanded = _of_file(state, sweep, given, options, fixed)
     for note in expanded.notes:
         state.say(f"Note: {note}")
     return replace(
@@ -173,7 +181,9 @@ def _of_options(state: State, given: dict[str, list[Any]], options: dict[str, An
     return expand([block], state.library, name="options", allow_large=options["yes"])
 
 
-def _of_file(state: State, sweep: Path, given: dict[str, list[Any]], options: dict[str, Any]) -> "Sweep":
+def _of_file(
+    state: State, sweep: Path, given: dict[str, list[Any]], options: dict[str, Any], fixed: dict[str, list[Any]]
+) -> "Sweep":
     from bench.errors import InputError
     from bench.sweep import read_sweep
 
@@ -183,7 +193,7 @@ def _of_file(state: State, sweep: Path, given: dict[str, list[Any]], options: di
             f"goes without a sweep file; replace the file's axis with --set {axis}=...",
             where="--" + axis.replace("_", "-"),
         )
-    overrides = _overrides(options["overrides"])
+    overrides = {**_overrides(options["overrides"]), **fixed}
     return read_sweep(sweep, state.library, overrides=overrides, allow_large=options["yes"])
 
 

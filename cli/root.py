@@ -35,7 +35,7 @@ COMMANDS = {
     "report": ("cli.report", "report", "Write what the history shows as a report."),
     "sql": ("cli.ask", "sql", "Ask the history in SQL, read-only."),
     "export": ("cli.export", "export", "Write what was measured to a file."),
-    "import": ("cli.imports", "import_", "Take over results of llama-bench and lm-eval."),
+    "import": ("cli.imports", "import_", "Take over results of llama-bench, lm-eval and make bench."),
     "models": ("cli.models", "models", "List, show and fetch models."),
     "workloads": ("cli.workloads", "workloads", "List, show and validate workloads."),
     "strategies": ("cli.workloads", "strategies", "List and show prompt strategies."),

@@ -32,6 +32,7 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
       benchbeat run --model smollm2-135m --workload facts --items 12
       benchbeat run examples/demo.toml --set items=4
       benchbeat run --model smollm2-135m --workload speed --prompt-tokens 128,512
+      benchbeat run --model smollm2-135m --workload speed --profile
     """
     from scheduler.broker import broker_url, check_broker
     from scheduler.submit import submit
@@ -121,7 +122,15 @@ def _finish(state: State, batch_id: int, output: str) -> int:
         click.echo(waiting_line(waiting), err=True)
     if last.batch.open:
         _say_what_is_left(batch_id, last.batch.open)
+    _say_traces(state, [job.id for job in last.jobs])
     code = conclude(last)
     if code == NOTHING_MEASURED:
         click.echo(f"Nothing was measured; the worker's log is {state.settings.logs / 'worker.log'}", err=True)
     return code
+
+
+def _say_traces(state: State, jobs: list[int]) -> None:
+    from worker.traces import traces_of
+
+    for file in [file for job_id in jobs for file in traces_of(state.settings.home, job_id)[-1:]]:
+        state.say(f"trace of job {file.name.split('-')[1]}: {file} (for ui.perfetto.dev or chrome://tracing)")

@@ -6,6 +6,8 @@ from db.report_scope import Scope, listed, literal
 
 #: imported figures are of other tools' making, and are left out
 OURS = "source = 'benchbeat'"
+#: what benchbeat itself costs, imported from `make bench`
+COSTS = "make-bench"
 #: points of a history line
 LINE_RUNS = 400
 #: changes and failures that are listed
@@ -171,3 +173,24 @@ WHERE schedule IS NOT NULL AND {scope.where()}
 GROUP BY substr(CAST(started_at AS text), 1, 10)
 ORDER BY day DESC
 LIMIT 400"""
+
+
+def costs(scope: Scope) -> str:
+    """Return what benchbeat itself costs: the last run of each figure, with what was measured beside it."""
+    kept = """h.run_id, h.machine, h.workload, h.items, h.iterations, h.latency_seconds"""
+    beside = ("figure", "beside", "beside_seconds", "ratio", "ratio_low", "ratio_high", "goal_met")
+    values = ",\n    ".join(f"max(CASE WHEN m.name = '{name}' THEN m.value END) AS {name}" for name in beside)
+    newest = (
+        f"latest h WHERE {scope.where('h')} AND h.source = '{COSTS}'"
+        if not scope.is_cut
+        else f"""(SELECT g.*, row_number() OVER (PARTITION BY series ORDER BY started_at DESC, run_id DESC) AS age
+        FROM history g WHERE {scope.where("g")} AND g.source = '{COSTS}') h WHERE h.age = 1"""
+    )
+    return f"""WITH h AS (SELECT h.* FROM {newest})
+SELECT {kept},
+    {values},
+    max(CASE WHEN m.name = 'figure' THEN m.filter END) AS unit
+FROM h
+JOIN metrics m ON m.run_id = h.run_id
+GROUP BY {kept}
+ORDER BY h.machine, h.run_id"""

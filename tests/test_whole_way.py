@@ -1,5 +1,6 @@
 """From a sweep file to the answers, through the command as people type it and real processes."""
 
+import gzip
 import json
 import signal
 import time
@@ -188,3 +189,23 @@ def test_ctrl_c_on_up_and_down_leave_nothing_behind(it: Stack) -> None:
     assert it.call("down").stdout == "stopped the embedded Redis\n"
     assert it.call("down").stdout == "nothing was running\n"
     assert it.processes() == []
+
+
+def test_a_profiled_run_has_a_trace_and_its_speed_does_not_count(it: Stack, models: dict[str, Path]) -> None:
+    it.up()
+    sweep = it.sweep(
+        model_tables(models) + '[[sweep]]\nmodel = "tiny-b"\nworkload = "speed"\nprompt_tokens = 9\nnew_tokens = 24\n'
+    )
+    done = it.call("run", str(sweep), "--profile")
+    assert done.returncode == 0, done.stderr
+    [said] = [line for line in done.stderr.splitlines() if line.startswith("trace of job ")]
+    file = Path(said.split(": ")[1].partition(" (")[0])
+    assert file.parent == it.home / "traces"
+    assert b"aten::" in gzip.decompress(file.read_bytes())
+    asked = "select run_id, contamination from history where prompt_tokens = 9 and new_tokens = 24"
+    [run] = json.loads(it.call("sql", "-o", "json", asked).stdout)
+    assert run["contamination"] == f"it was profiled (trace: traces/{file.name})"
+    latest = f"select run_id from latest where run_id = {run['run_id']}"
+    assert json.loads(it.call("sql", "-o", "json", latest).stdout) == []
+    assert "1 trace of profiled runs was removed" in it.call("db", "prune", "--keep-samples", "0s").stdout
+    assert not file.exists()

@@ -41,6 +41,7 @@ from worker.readings import readings_of_this_machine
 from worker.several import SeveralProcesses
 from worker.spool import Spool, Spooled
 from worker.supervise import Crashed, Outcome, SessionProcess, Stopped
+from worker.traces import mark
 from worker.witness import Witness
 
 log = logging.getLogger("benchbeat.worker")
@@ -224,10 +225,14 @@ class Runner:
         worst = max(range(len(seen)), key=lambda n: len(found[n]), default=None)
         # Only speed is disturbed: answers are as good as ever. Of pictures and speech nothing else measures the speed.
         asks_for_speed = order.spec.is_speed or order.model.task in ("vision", "speech")
+        marks = tuple(reason.text for reason in reasons)
+        if order.spec.profile:
+            marks = (mark(self.settings.home, order.job_id, order.attempt), *marks)
         update: dict[str, Any] = {
             "surroundings": None if worst is None else seen[worst],
-            "contamination": tuple(reason.text for reason in reasons),
-            "worth_repeating": asks_for_speed and any(reason.passes for reason in reasons),
+            "contamination": marks,
+            # A profile is no better on a quiet machine.
+            "worth_repeating": asks_for_speed and not order.spec.profile and any(reason.passes for reason in reasons),
         }
         if reasons:
             log.info("job %d was disturbed: %s", order.job_id, "; ".join(update["contamination"]))

@@ -6,12 +6,12 @@ from itertools import chain
 from typing import Literal, Protocol, cast, get_args
 
 from bench.errors import InputError, suggest
-from bench.imports import llama_bench, lm_eval
+from bench.imports import llama_bench, lm_eval, make_bench
 from bench.imports.json_values import json_objects
 from bench.imports.records import Imported, Placed
 from bench.imports.sql_rows import sql_rows
 
-Format = Literal["llama-bench-json", "llama-bench-sql", "lm-eval"]
+Format = Literal["llama-bench-json", "llama-bench-sql", "lm-eval", "make-bench"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 #: returns the examples that lm-eval shows by itself, by task; see `lm_eval.read_results`
@@ -87,6 +87,8 @@ def _json(objects: Iterator[Placed], name: str, wanted: Format | None, shots_of:
     all_objects = chain((first,), objects)
     if wanted == "llama-bench-json" or (wanted is None and first.value.keys() >= llama_bench.MARKS):
         yield from _llama_bench(all_objects, name)
+    elif wanted == "make-bench" or (wanted is None and first.value.keys() >= make_bench.MARKS):
+        yield from _make_bench(all_objects, name)
     elif wanted == "lm-eval" or first.value.keys() >= lm_eval.MARKS:
         yield from _lm_eval(all_objects, name, shots_of)
     elif first.value.keys() >= lm_eval.SAMPLE_MARKS:
@@ -114,3 +116,12 @@ def _lm_eval(objects: Iterator[Placed], name: str, shots_of: ShotsOf | None) -> 
         shots = each.value.get("n-shot")
         known = shots_of([str(task) for task in shots]) if shots_of and isinstance(shots, dict) else {}
         yield from lm_eval.read_results(each.value, place, known)
+
+
+def _make_bench(objects: Iterator[Placed], name: str) -> Iterator[Imported]:
+    for each in objects:
+        place = f"{name}:{each.line}"
+        missing = sorted(make_bench.MARKS - each.value.keys())
+        if missing:
+            raise InputError(f"is no table of `make bench`: {missing[0]} is missing", where=place)
+        yield from make_bench.read_table(each.value, place)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from bench.results import Environment, Figures, Metric, Sample
 from bench.workloads import Workload, workload_hash
 
-Source = Literal["llama-bench", "lm-eval"]
+Source = Literal["llama-bench", "lm-eval", "make-bench"]
 
 #: what stands in a column that must say something about what the file does not tell
 UNKNOWN = "-"

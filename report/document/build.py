@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from bench.catalog import ModelEntry, builtin_models
 from db.report_scope import Scope as Scope
+from report.document.costs import cost_sections
 from report.document.evidence import Choices, Evidence, Pairs, Speeds
 from report.document.facts import Facts, read_facts
 from report.document.front import head, models_sections, summary_section
@@ -74,6 +75,7 @@ def _sections(evidence: Evidence, facts: Facts, catalog: Mapping[str, ModelEntry
         *precision_sections(facts, accuracy, speeds),
         *time_sections(evidence, facts, changes),
         *recommendation_sections(facts, speeds, choices),
+        *cost_sections(evidence, facts),
         *missing_sections(not_measured, facts, failures),
         reading_section(),
     ]

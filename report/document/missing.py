@@ -74,7 +74,7 @@ def _failed(failures: list[dict[str, Any]], told: Mapping[str, Text]) -> list[Te
 def _left_out(facts: Facts) -> list[Text]:
     items: list[Text] = []
     for row in facts.environments:
-        if row["source"] != "benchbeat":
+        if row["source"] not in ("benchbeat", queries.COSTS):
             runs = _runs(row, "runs")
             items.append((*runs, f" imported from {row['source']} are left out of every table and picture."))
     return items[:_MOST]

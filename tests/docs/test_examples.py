@@ -42,6 +42,7 @@ NOT_OURS = {
     "pg_dump": "needs PostgreSQL's client; `db backup` is SQLite's",
     "echo": "changes the shell's own files",
     "pip": "installs",
+    "cmake": "builds another project",
     "eval": "changes the shell; tests/cli/test_completion.py sources the scripts",
 }
 

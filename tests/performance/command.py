@@ -4,6 +4,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,15 +21,18 @@ from tests.performance.claiming import claim_rows
 from tests.performance.competing import workers_rows
 from tests.performance.decoding import decode_rows
 from tests.performance.dispatching import dispatch_rows
+from tests.performance.evaluating import harness_rows
 from tests.performance.growing import QUESTIONS, question_rows
 from tests.performance.hearing import clip_rows
 from tests.performance.idling import idle_rows
 from tests.performance.judging import regressions_rows
+from tests.performance.llama import llama_rows
 from tests.performance.loading import loads_row
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
+from tests.performance.recording import chosen_history
 from tests.performance.reporting import report_rows
-from tests.performance.results import Result
+from tests.performance.results import AbsentError, Result
 from tests.performance.sessions import overhead_rows, second_job_rows
 from tests.performance.short_jobs import short_jobs_rows
 from tests.performance.startup import dry_run_row, help_row, status_row
@@ -86,6 +90,8 @@ ROWS: dict[str, Measure] = {
     "clip": clip_rows,
     "scoring": scoring_row,
     "batching": batching_row,
+    "lm-eval": harness_rows,
+    "llama-bench": llama_rows,
 }
 
 
@@ -96,7 +102,19 @@ ROWS: dict[str, Measure] = {
 @click.option("--large", is_flag=True, help="Growth up to a million jobs and runs: half an hour, and 8 GB of disk.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every reading.")
 @click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
-def main(only: tuple[str, ...], listed: bool, quick: bool, large: bool, json_file: Path | None, markdown: bool) -> None:
+@click.option(
+    "--record", is_flag=False, flag_value="", metavar="[DATABASE]",
+    help="Store the results in a history: a file or a database's URL.  [of its own: performance.db in the home]",
+)  # fmt: skip
+def main(
+    only: tuple[str, ...],
+    listed: bool,
+    quick: bool,
+    large: bool,
+    json_file: Path | None,
+    markdown: bool,
+    record: str | None,
+) -> None:
     """Measure what benchbeat itself costs, each row beside the bare thing in one run, in alternation.
 
     A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval.
@@ -107,7 +125,9 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, large: bool, json_fil
             click.echo(name)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    facts = table.head()
+    # Before anything is measured: a history that can't be written is told at once.
+    history = None if record is None else chosen_history(record)
+    facts = table.head(quick=quick)
     click.echo(table.head_in_words(facts) + "\n")
     home = load_settings()[0].home
     home.mkdir(parents=True, exist_ok=True)
@@ -121,8 +141,12 @@ def main(only: tuple[str, ...], listed: bool, quick: bool, large: bool, json_fil
     table.print_table(results, "md" if markdown else "table")
     end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
     click.echo(f"\nload average at the end {end}; {table.verdict(results)}")
+    facts["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    text = table.as_json(facts, results)
     if json_file is not None:
-        table.write_json(json_file, facts, results)
+        json_file.write_text(text, encoding="utf-8")
+    if history is not None:
+        click.echo(history.store(text))
 
 
 def pick(only: Sequence[str]) -> list[str]:
@@ -139,7 +163,11 @@ def measure(world: World, names: Sequence[str]) -> list[Result]:
     for name in names:
         click.echo(f"measuring {name} ... ", err=True, nl=False)
         started = time.monotonic()
-        measured = list(ROWS[name](world))
+        try:
+            measured = list(ROWS[name](world))
+        except AbsentError as reason:
+            click.echo(f"not measured: {reason}", err=True)
+            continue
         figures = ", ".join(table.figure(result) for result in measured)
         click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
         results += measured

@@ -10,7 +10,7 @@ from tests.performance.results import A, NotSlower, RatioAtMost, Result, alterna
 from tests.performance.world import World, without_progress_bars
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """Cost of one token, in milliseconds."""
 
     cpu: float
@@ -24,7 +24,7 @@ class _Reading(NamedTuple):
 def decode_rows(world: World) -> Iterator[Result]:
     """The protocol, and the bare loop beside itself, which shows how much this machine can tell."""
     without_progress_bars()
-    ours, bare = locked(_Protocol(world), world), locked(_Bare(world), world)
+    ours, bare = locked(Protocol(world), world), locked(_Bare(world), world)
     pairs = alternate(ours, bare, world.sizes.generations)
     noise = alternate(bare, bare, world.sizes.generations, warm_up=0)
     tokens = world.sizes.tokens
@@ -49,7 +49,7 @@ def locked(measure: Callable[[], A], world: World) -> Callable[[], A]:
     return once
 
 
-def _result(row: str, what: str, field: str, pairs: list[tuple[_Reading, _Reading]], beside: str, goal: Any) -> Result:
+def _result(row: str, what: str, field: str, pairs: list[tuple[Reading, Reading]], beside: str, goal: Any) -> Result:
     ours, theirs = ([getattr(reading, field) for reading in side] for side in zip(*pairs, strict=True))
     return Result(row=row, what=what, unit="ms", ours=tuple(ours), goal=goal, beside=beside, theirs=tuple(theirs))
 
@@ -60,14 +60,14 @@ class _Stopwatch:
     def __init__(self) -> None:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
-    def reading(self, tokens: int, first_seconds: float, latency_seconds: float, decoded: int) -> _Reading:
+    def reading(self, tokens: int, first_seconds: float, latency_seconds: float, decoded: int) -> Reading:
         """Return the cost of one of so many tokens."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         decoding = (latency_seconds - first_seconds) * 1000 / decoded
-        return _Reading(cpu * 1000 / tokens, wall * 1000 / tokens, decoding, first_seconds * 1000)
+        return Reading(cpu * 1000 / tokens, wall * 1000 / tokens, decoding, first_seconds * 1000)
 
 
-class _Protocol:
+class Protocol:
     """`measure_speed` with one iteration, its progress written as the session does."""
 
     def __init__(self, world: World) -> None:
@@ -84,7 +84,7 @@ class _Protocol:
         self._adapter = TextAdapter.load(world.checkpoint, *Loading.of(self._spec), self._device)
         self._report = writer(os.open(os.devnull, os.O_WRONLY))
 
-    def __call__(self) -> _Reading:
+    def __call__(self) -> Reading:
         """Warm up and measure once: two times one token and all of them, and one token before."""
         from worker.speed import measure_speed
 
@@ -111,7 +111,7 @@ class _Bare:
         self._tokens = world.sizes.tokens
         self._inputs = {name: words[name][:, : self._tokens] for name in ("input_ids", "attention_mask")}
 
-    def __call__(self) -> _Reading:
+    def __call__(self) -> Reading:
         """Generate what the protocol generates."""
         watch = _Stopwatch()
         self._generate(1)

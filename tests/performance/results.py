@@ -11,6 +11,10 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+class AbsentError(Exception):
+    """A row can't be measured here; the message is the reason, in a sentence without its end."""
+
+
 def alternate(ours: Callable[[], A], theirs: Callable[[], B], pairs: int, *, warm_up: int = 1) -> list[tuple[A, B]]:
     """Call both so many times, in the order A B B A ..., after calls that do not count; returns (ours, theirs).
 

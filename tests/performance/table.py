@@ -6,28 +6,32 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from bench import __version__
 from bench.statistics import median
 from report.cells import number_in_words
 from report.printing import print_rows
 from tests.performance.results import Result
-from worker.facts import source_state
+from worker.facts import chip_name, os_build, source_state
 
 COLUMNS = ("row", "figure", "median", "range", "n", "beside", "its median", "ratio", "95 %", "goal", "met")
 
 _PACKAGES = ("sqlalchemy", "celery", "psycopg", "torch", "transformers")
 
 
-def head() -> dict[str, Any]:
+def head(*, quick: bool = False) -> dict[str, Any]:
     """Return on what the figures are taken: processors, load, versions; nothing that names the machine."""
     state = source_state()
     return {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": f"{platform.system()} {platform.machine()}",
+        "os_build": os_build(),
         "processors": os.cpu_count(),
+        "device_name": chip_name(),
         "load_average": load_average(),
+        "quick": quick,
+        "benchbeat": __version__,
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "git_commit": state.commit,
@@ -52,10 +56,9 @@ def print_table(results: Sequence[Result], output: str = "table") -> None:
     print_rows(COLUMNS, [_cells(result) for result in results], output)
 
 
-def write_json(file: Path, facts: dict[str, Any], results: Sequence[Result]) -> None:
-    """Write head and results, every single reading among them."""
-    text = json.dumps({**facts, "results": [_entry(result) for result in results]}, indent=1)
-    file.write_text(text + "\n", encoding="utf-8")
+def as_json(facts: dict[str, Any], results: Sequence[Result]) -> str:
+    """Return head and results, every single reading among them; `benchbeat import` reads it."""
+    return json.dumps({**facts, "results": [_entry(result) for result in results]}, indent=1) + "\n"
 
 
 def verdict(results: Sequence[Result]) -> str:

@@ -11,17 +11,20 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.catalog import ModelEntry
 from bench.statistics import median_interval
+from tests.commands import run_command
 from tests.performance import table
 from tests.performance.command import ROWS, main, measure
 from tests.performance.memory import heavy_imports
+from tests.performance.recording import chosen_history
 from tests.performance.results import AtMost, NotSlower, RatioAtMost, Result, alternate
 from tests.performance.world import QUICK, World, new_world
 
 ROOT = Path(__file__).parent.parent.parent
 
 #: rows that load a model
-_WITH_MODEL = ("memory", "second-job", "overhead", "decode", "loads", "short-jobs")
+_WITH_MODEL = ("memory", "second-job", "overhead", "decode", "loads", "short-jobs", "lm-eval")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def test_goals(result: Result, goal: AtMost | RatioAtMost | NotSlower, met: bool
     assert goal.met(result) is met
 
 
-def test_table_and_json_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     slow = Result("slow", "work", "s", (2.0, 4.0, 3.0), AtMost(1), "the bare thing", (1.0, 1.0, 1.0))
     count = Result("count", "modules", "", (0.0,), AtMost(0), readings=9)
     table.print_table([slow, count])
@@ -86,9 +89,7 @@ def test_table_and_json_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert " ".join(lines[2].split()) == "slow work 3 s 2 to 4 3 the bare thing 1 s 3.000 - at most 1 s NO"
     assert " ".join(lines[3].split()) == "count modules 0 - 9 - - - - at most 0 yes"
     assert table.verdict([slow, count]) == "1 of 2 goals missed: slow (work)"
-    file = tmp_path / "bench.json"
-    table.write_json(file, table.head(), [slow, count])
-    written = json.loads(file.read_text())
+    written = json.loads(table.as_json(table.head(), [slow, count]))
     assert written["processors"] >= 1
     assert len(written["load_average"]) == 3
     assert [entry["values"] for entry in written["results"]] == [[2.0, 4.0, 3.0], [0.0]]
@@ -123,7 +124,90 @@ def test_the_command_writes_its_table_and_leaves_nothing(home: Path, tmp_path: P
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row not in _WITH_MODEL])
+def test_results_are_recorded_in_a_history_that_every_command_reads(home: Path, tmp_path: Path) -> None:
+    history = chosen_history("")
+    assert history.url == f"sqlite:///{home / 'performance.db'}"
+    for night in range(1, 25):
+        day = {"taken_at": f"2026-10-{night:02d}", "finished_at": f"2026-10-{night:02d}"}
+        commit = {"git_commit": "a" * 40 if night < 13 else "b" * 40}
+        scale = (1.0 if night < 13 else 2.0) * (1 + night % 3 / 100)
+        claims = [
+            Result("claim", f"claim from {n:,} jobs", "ms", (scale, 1.01 * scale, 1.02 * scale), AtMost(2), size=n)
+            for n in (10_000, 100_000)
+        ]
+        said = history.store(table.as_json(table.head() | day | commit, claims))
+        assert said.startswith(f"batch {night}: 2 results are stored; BENCHBEAT_DATABASE_URL='{history.url}' benchbeat")
+
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run_command(*arguments, folder=tmp_path, BENCHBEAT_DATABASE_URL=history.url)
+
+    shown = json.loads(ask("history", "--where", "items=100000", "-o", "json").stdout)
+    assert {row["workload"] for row in shown} == {"claim/claim-from-n-jobs@100000"}
+    assert ask("compare", "12", "24").stdout.count("slower") == 2
+    found = ask("regressions").stdout
+    assert found.count("Slower, found in the history") == found.count("git_commit aaaaaaa") == 2
+    report = ask("report").stdout
+    assert "Growth of claim" in report
+    assert "at n from 10,000 to 100,000: 1 times as long" in report
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ("sqlite://", "--record sqlite://: a database in memory ends with the command"),
+        ("mysql://a/b", "--record mysql://a/b: must be sqlite:///PATH or postgresql://"),
+        ("{folder}", "can't be"),
+        ("{text}", "file is not a database"),
+    ],
+)
+def test_a_history_that_cant_be_written_is_told_before_anything_is_measured(
+    home: Path, tmp_path: Path, database: str, said: str
+) -> None:
+    (tmp_path / "text").write_text("no database\n" * 100)
+    given = database.format(folder=tmp_path, text=tmp_path / "text")
+    done = CliRunner().invoke(main, ["--quick", "--only", "help", "--record", given])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert "measuring" not in done.output
+
+
+def test_a_row_that_cant_be_measured_says_why(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert measure(world, ["llama-bench"]) == []
+    said = "measuring llama-bench ... not measured: llama-bench is not on the path; docs/performance.md says how to"
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf
+
+    from tests.worker.tiny import write_gguf
+
+    source = write_gguf(tmp_path / "tiny.gguf")
+    # 1 ms a token, and the arguments as the program saw them.
+    program = tmp_path / "llama-bench"
+    body = f"import json, pathlib, sys\nfile = pathlib.Path({str(tmp_path / 'seen')!r})\n"
+    body += "file.open('a').write(json.dumps(sys.argv[1:]) + '\\n')\nprint('[{\"samples_ns\": [8000000]}]')\n"
+    program.write_text(f"#!{sys.executable}\n{body}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    fields = {"source": f"gguf:{source}", "memory_gib": {"float32": 0.5}, "precision": "float32"}
+    monkeypatch.setitem(world.__dict__, "model", ModelEntry(name="tiny", task="text", **fields))
+    decode, prompt = measure(world, ["llama-bench"])
+    tokens = world.sizes.tokens
+    assert decode.theirs == (8 / tokens,) * world.sizes.generations
+    assert prompt.theirs == (8.0,) * world.sizes.generations
+    assert all(figure > 0 for figure in prompt.ours)
+    seen = [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
+    assert seen[0][-6:] == ["-p", "0", "-n", str(tokens), "-d", str(tokens)]
+    assert {each.tensor_type.name for each in gguf.GGUFReader(seen[0][1]).tensors} == {"F32"}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in (*_WITH_MODEL, "llama-bench")])
 def test_row_is_measured(world: World, row: str) -> None:
     _check(measure(world, [row]), row)
 

@@ -140,7 +140,8 @@ class World:
     def __init__(self, stack: ExitStack, folder: Path, sizes: Sizes, weights_home: Path, *, tiny: bool) -> None:
         self._stack = stack
         self._numbers = count(1)
-        self._weights_home = weights_home
+        #: the home whose cache has the weights
+        self.weights_home = weights_home
         self._tiny = tiny
         self._histories: dict[tuple[DatabaseKind, int], str] = {}
         self.folder = folder
@@ -184,7 +185,7 @@ class World:
     def new_home_with_model(self) -> Path:
         """Make a home that knows the model and shares the cache of weights."""
         home = self.new_home()
-        cache = self._weights_home / "cache"
+        cache = self.weights_home / "cache"
         cache.mkdir(parents=True, exist_ok=True)
         (home / "cache").symlink_to(cache)
         if self._tiny:
@@ -218,10 +219,10 @@ class World:
         from worker.convert import ensure_converted_apart
         from worker.weights import converted_folder, resolve
 
-        found = resolve(self.model, home=self._weights_home, models_dir=None)
+        found = resolve(self.model, home=self.weights_home, models_dir=None)
         if found.kind == "folder":
             return found.path
-        folder = converted_folder(self._weights_home, found.revision)
+        folder = converted_folder(self.weights_home, found.revision)
         ensure_converted_apart(found.path, folder)
         return folder
 

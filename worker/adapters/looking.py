@@ -55,6 +55,11 @@ class LookingAdapter(ABC):
         #: bytes of parameters and buffers on the device, each tensor once
         self.weights_bytes = bytes_of(model)
 
+    @property
+    def stepping(self) -> Any:
+        """The module that is called once for each step of writing."""
+        return self._writer
+
     @abstractmethod
     def encode(self, messages: Sequence[Message], image: Image.Image) -> Any:
         """Return a conversation about a picture (RGB) as the model takes it.

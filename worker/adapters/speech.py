@@ -68,6 +68,11 @@ class SpeechAdapter:
         #: most tokens that are written for a window of 30 s
         self.max_new_tokens: int = model.dims.n_text_ctx // 2
 
+    @property
+    def stepping(self) -> Any:
+        """The module that is called once for each step of writing."""
+        return self.model.decoder
+
     @classmethod
     def load(
         cls,

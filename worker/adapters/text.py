@@ -106,6 +106,11 @@ class TextAdapter:
             model.forward = compiled(model.forward)
         return cls(model, tokenizer, device, chat_template=chat_template)
 
+    @property
+    def stepping(self) -> Any:
+        """The module that is called once for each step of writing."""
+        return self.model
+
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids of a conversation, up to where the model's answer begins."""
         return self.conversation.ids(messages)

@@ -1,0 +1,34 @@
+"""The traces of profiled runs: files in the home, beside the history, that `db prune` removes with old samples."""
+
+import time
+from pathlib import Path
+
+_FOLDER = "traces"
+
+
+def trace_file(home: Path, job_id: int, attempt: int) -> Path:
+    """Return where an attempt's trace lies: Chrome's trace format, compressed."""
+    return home / _FOLDER / f"job-{job_id}-{attempt}.json.gz"
+
+
+def traces_of(home: Path, job_id: int) -> list[Path]:
+    """Return the traces of a job, the last attempt's last."""
+    return sorted((home / _FOLDER).glob(f"job-{job_id}-*.json.gz"), key=lambda file: file.stat().st_mtime)
+
+
+def mark(home: Path, job_id: int, attempt: int) -> str:
+    """Return why a profiled run's speed is not to be compared, and where its trace is."""
+    file = trace_file(home, job_id, attempt)
+    if file.exists():
+        return f"it was profiled (trace: {file.relative_to(home)})"
+    return "it was profiled (no trace could be written; the session's log says why)"
+
+
+def remove_old_traces(home: Path, keep_seconds: float, *, dry_run: bool = False) -> int:
+    """Remove what was written longer ago than that, with the tables beside the traces; returns how many traces."""
+    last = time.time() - keep_seconds
+    old = [file for file in (home / _FOLDER).glob("job-*") if file.stat().st_mtime < last]
+    if not dry_run:
+        for file in old:
+            file.unlink(missing_ok=True)
+    return sum(file.name.endswith(".json.gz") for file in old)
