@@ -258,6 +258,8 @@ series_key = Table(
     Column("workload", Text, nullable=False),
     Column("machine_id", Text, nullable=False),
     Index("series_key_of", "model", "workload", "machine_id"),
+    # what the views call a series
+    Index("series_key_short", text("substr(hash, 1, 16)")),
 )
 
 run = Table(
@@ -359,6 +361,8 @@ run = Table(
     Index("run_of", "model", "workload", "id"),
     Index("run_machine", "machine_id", "started_at"),
 )
+
+Index("run_disturbed", run.c.series_id, postgresql_where=run.c.contaminated, sqlite_where=run.c.contaminated)
 
 # What changes of level are looked for in; the index holds all that is read of it.
 CLEAN_SPEED_RUN = (run.c.new_tokens.is_not(None), run.c.contaminated.is_(False))

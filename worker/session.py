@@ -16,7 +16,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -46,7 +45,7 @@ from worker.protocol import Failed, Finished, Go, Locked, Order, Progress, Relea
 from worker.quality import measure_quality
 from worker.reader import Reader
 from worker.speed import measure_speed
-from worker.traces import trace_file
+from worker.traces import profiling
 from worker.weights import Weights
 
 if TYPE_CHECKING:
@@ -236,7 +235,7 @@ class Session:
         self._device.reset_peak()
         self._memory.reset()
         try:
-            with self._profiled(order, adapter):
+            with profiling(adapter, order, self._home):
                 outcome = self._outcome(adapter, order, task, report)
             return outcome, {
                 "peak_device_memory_bytes": self._device.peak_bytes(),
@@ -244,13 +243,6 @@ class Session:
             }
         finally:
             self._memory.close()
-
-    def _profiled(self, order: Order, adapter: "Adapter") -> AbstractContextManager[None]:
-        if not order.spec.profile:
-            return nullcontext()
-        from worker.profiling import profiled
-
-        return profiled(adapter.stepping, trace_file(self._home, order.job_id, order.attempt))
 
     def _outcome(self, adapter: Any, order: Order, task: Prepared | None, report: "_Throttled") -> Outcome:
         meter = Meter(self._device.energy_counter)

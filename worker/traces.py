@@ -1,7 +1,13 @@
 """The traces of profiled runs: files in the home, beside the history, that `db prune` removes with old samples."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.adapters import Adapter
+    from worker.protocol import Order
 
 _FOLDER = "traces"
 
@@ -9,6 +15,15 @@ _FOLDER = "traces"
 def trace_file(home: Path, job_id: int, attempt: int) -> Path:
     """Return where an attempt's trace lies: Chrome's trace format, compressed."""
     return home / _FOLDER / f"job-{job_id}-{attempt}.json.gz"
+
+
+def profiling(adapter: "Adapter", order: "Order", home: Path) -> AbstractContextManager[None]:
+    """Return a context in which a job that asks for it leaves a trace of its model's steps."""
+    if not order.spec.profile:
+        return nullcontext()
+    from worker.profiling import profiled
+
+    return profiled(adapter.stepping, trace_file(home, order.job_id, order.attempt))
 
 
 def traces_of(home: Path, job_id: int) -> list[Path]:

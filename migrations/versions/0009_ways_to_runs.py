@@ -25,10 +25,15 @@ def upgrade() -> None:
     op.create_index("series_key_of", "series_key", ["model", "workload", "machine_id"])
     op.create_index("run_of", "run", ["model", "workload", "id"])
     op.create_index("run_machine", "run", ["machine_id", "started_at"])
+    op.create_index("series_key_short", "series_key", [sa.text("substr(hash, 1, 16)")])
+    disturbed = sa.text("contaminated")
+    op.create_index("run_disturbed", "run", ["series_id"], postgresql_where=disturbed, sqlite_where=disturbed)
 
 
 def downgrade() -> None:
     """Drop what was added; the keys still hold it."""
+    op.drop_index("run_disturbed", "run")
+    op.drop_index("series_key_short", "series_key")
     op.drop_index("run_machine", "run")
     op.drop_index("run_of", "run")
     op.drop_index("series_key_of", "series_key")

@@ -126,6 +126,8 @@ def _normal(sql: str) -> list[str]:
     return sorted(part.strip() for part in re.sub(r"\s+", " ", sql.replace('"', "")).removesuffix(")").split(","))
 
 
+# SQLite's expressions in indexes can't be reflected; the next test compares them to the letter.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression")
 def test_the_migrated_schema_is_the_code_s(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
