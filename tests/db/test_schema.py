@@ -128,6 +128,7 @@ def _normal(sql: str) -> list[str]:
 
 # SQLite's expressions in indexes can't be reflected; the next test compares them to the letter.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression")
 def test_the_migrated_schema_is_the_code_s(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
