@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-#: rows that one statement writes
+#: rows that one statement writes: ten times as many jobs are written no faster and take 16 MB more
 _AT_ONCE = 1000
 
 
@@ -23,7 +23,7 @@ def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]])
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """Insert rows whose values are plain, in the columns' order: SQLAlchemy's care for each takes longer than storing.
 
-    PostgreSQL gets many in one statement: the driver's executemany takes three times as long.
+    PostgreSQL gets many in one statement: the driver's executemany takes three to four times as long.
     """
     names = ", ".join(columns)
     remaining = iter(rows)

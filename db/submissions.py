@@ -5,21 +5,18 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import JSON, Connection, bindparam, insert, select, text
+from sqlalchemy import Connection, insert, select
 
 from bench.catalog import ModelEntry
 from bench.spec import JobSpec
 from bench.workloads import Workload
 from db.engine import now
-from db.inserts import insert_new
-from db.tables import alert, batch, item, media, model, strategy, workload
+from db.inserts import insert_many, insert_new
+from db.tables import alert, batch, item, job, media, model, strategy, workload
 from db.text import storable
 
 #: `reason` of a job that stands for a run of another tool: it was never queued, and nobody can measure it again
 IMPORTED = "imported"
-
-#: jobs that one statement writes: ten times as many are written no faster and take 16 MB more
-_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +80,7 @@ def insert_jobs(connection: Connection, batch_id: int, priority: int, jobs: list
     """Queue jobs in a batch."""
     queued_at = connection.execute(select(now())).scalar_one()
     shared = (batch_id, priority, "queued", queued_at)
-    for start in range(0, len(jobs), _ROWS_AT_ONCE):
-        _insert_rows(connection, [_values(each) + shared for each in jobs[start : start + _ROWS_AT_ONCE]])
-
-
-def _insert_rows(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-    names = ", ".join(_COLUMNS)
-    if connection.dialect.name == "sqlite":
-        # The driver's own executemany: SQLAlchemy looks at each of the 21 values of a row, which takes as long.
-        marks = ", ".join("?" * len(_COLUMNS))
-        connection.exec_driver_sql(f"INSERT INTO job ({names}) VALUES ({marks})", rows)
-        return
-    # One statement for many rows: the driver's executemany takes four times as long.
-    named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    unfolding = text(f"INSERT INTO job ({names}) SELECT {names} FROM json_populate_recordset(NULL::job, :rows)")
-    connection.execute(unfolding.bindparams(bindparam("rows", named, JSON)))
+    insert_many(connection, job, _COLUMNS, (_values(each) + shared for each in jobs))
 
 
 #: columns of a job that come from its specification under their own name, and all that are written, in order
