@@ -7,6 +7,7 @@ from report.cells import bytes_in_words, number_in_words, one_line
 from report.document.parts import Block, Bullets, Cell, Chart, Code, Document, Figure, Paragraph, Section, Table, Text
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~#]")
+_CODE = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -89,7 +90,13 @@ def _cell(cell: Cell) -> str:
 
 
 def _sentence(text: Text) -> str:
-    return "".join(in_words(part) if isinstance(part, Figure) else _text(part) for part in text)
+    return "".join(in_words(part) if isinstance(part, Figure) else _with_code(part) for part in text)
+
+
+def _with_code(text: str) -> str:
+    """Return a sentence in which words between backticks stay code: nothing in them acts but another backtick."""
+    parts = _CODE.split(text)
+    return "".join(f"`{one_line(part)}`" if index % 2 else _text(part) for index, part in enumerate(parts))
 
 
 def in_words(figure: Figure) -> str:

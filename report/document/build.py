@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from bench.catalog import ModelEntry, builtin_models
+from db.report_queries import COSTS
 from db.report_scope import Scope as Scope
 from report.document.costs import cost_sections
 from report.document.evidence import Choices, Evidence, Pairs, Speeds
@@ -66,8 +67,13 @@ def _sections(evidence: Evidence, facts: Facts, catalog: Mapping[str, ModelEntry
     changes, failures = read_changes(evidence), read_failures(evidence)
     not_measured = reasons(connection, facts, failures, catalog, scope)
     tasks = {name: entry.task for name, entry in catalog.items()}
+    summary = summary_section(facts, gains, accuracy, speeds, changes, choices)
+    costs = cost_sections(evidence, facts)
+    if costs and all(row["source"] == COSTS for row in facts.environments):
+        # A history of its own, which no model is missing in.
+        return [summary, *costs, *time_sections(evidence, facts, changes), reading_section()]
     return [
-        summary_section(facts, gains, accuracy, speeds, changes, choices),
+        summary,
         *models_sections(facts, not_measured, tasks),
         *performance_sections(evidence, facts, accuracy, speeds),
         *prompting_sections(facts, gains),
@@ -75,7 +81,7 @@ def _sections(evidence: Evidence, facts: Facts, catalog: Mapping[str, ModelEntry
         *precision_sections(facts, accuracy, speeds),
         *time_sections(evidence, facts, changes),
         *recommendation_sections(facts, speeds, choices),
-        *cost_sections(evidence, facts),
+        *costs,
         *missing_sections(not_measured, facts, failures),
         reading_section(),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from db.report_queries import COSTS
 from db.report_scope import Scope, moment
 from report.document.evidence import Choices, Pairs, Speeds, figure
 from report.document.facts import PLACES, SPEED, Facts
@@ -91,7 +92,8 @@ def _models(facts: Facts, choices: Choices) -> Text:
     newest = {task: facts.newest_by_model(task) for task in facts.tasks}
     every = [row for rows in newest.values() for row in rows]
     if not every:
-        return ("no model of our own",)
+        measures_itself = any(row["source"] == COSTS for row in facts.environments)
+        return ("what benchbeat itself costs" if measures_itself else "no model of our own",)
     parts: list[str | Figure] = [
         choices.figure("models", every, "models"),
         f" {'model' if len(every) == 1 else 'models'} (",

@@ -132,3 +132,10 @@ def test_a_history_of_models_has_no_such_chapter_and_costs_are_not_said_to_be_le
     assert "What benchbeat Costs" in text
     assert "imported from llama-bench are left out" in text
     assert "imported from make-bench are left out" not in text
+
+
+def test_a_history_of_costs_alone_misses_no_model(database: Database) -> None:
+    record(database)
+    with database.read() as connection:
+        document = build_report(connection, Scope())
+    assert [section.id for section in document.sections] == ["summary", "costs", "growth", "time", "reading"]

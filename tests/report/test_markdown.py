@@ -43,3 +43,8 @@ def test_figures_are_in_words() -> None:
     assert in_words(Figure(0.5, "share", "a", "x")) == "50.0 %"
     assert in_words(Figure(3 * 2**30, "bytes", "a", "x")) == "3 GiB"
     assert in_words(Figure(1234, "count", "a", "x")) == "1,234"
+
+
+def test_a_command_in_a_sentence_stays_code() -> None:
+    written = write_markdown(_document(Bullets((("`benchbeat sql` runs it, `not this",),))))
+    assert "`benchbeat sql` runs it, \\`not this" in written
