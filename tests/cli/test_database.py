@@ -104,7 +104,7 @@ def test_samples_are_thinned(benchbeat: Command, history: Database) -> None:
     done = benchbeat("db", "prune", "--keep-samples", "90d")
     assert done.out.startswith("3 samples of 1 run were removed; the runs stay\n")
     (row,) = json.loads(benchbeat("db", "prune", "--keep-samples", "12h", "-o", "json").out)
-    assert row == {"runs": 1, "samples": 3, "removed": True}
+    assert row == {"runs": 1, "samples": 3, "traces": 0, "removed": True}
     assert len(json.loads(benchbeat("sql", "select run_id from history", "-o", "json").out)) == 2
 
 

@@ -9,7 +9,7 @@ from bench.catalog import ModelEntry
 from db.engine import Database
 from db.report_scope import Scope
 from db.runs import store_measurement
-from db.tables import run
+from db.tables import run, series_key
 from report.document.build import build_report, is_empty
 from report.document.parts import Document
 from report.markdown import write_markdown
@@ -96,6 +96,7 @@ def test_a_hostile_name_does_no_harm(database: Database) -> None:
     store_one(database)
     with database.write() as connection:
         connection.execute(update(run).values(model=name))
+        connection.execute(update(series_key).values(model=name))
     written = write_markdown(report_on(database, Scope(models=(name,))))
     assert "<script>" not in written.split("## The SQL behind the figures")[0]
     assert "This report is about 1 model" in written
