@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCHBEAT := $(BIN)/benchbeat
 INPUTS := pyproject.toml constraints.txt
-SIDE_BY_SIDE := tests/bench tests/cli tests/db tests/docs tests/examples tests/report
+SIDE_BY_SIDE := tests/aa tests/bench tests/cli tests/db tests/docs tests/examples tests/performance tests/report tests/trust
 
 .PHONY: help demo test check bench chaos trust docs format clean
 
