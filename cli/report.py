@@ -62,6 +62,9 @@ def report(
     files = [(name, write) for name, write in wanted if name is not None]
     if [name for name, _ in files].count(_STDOUT) > 1:
         raise click.UsageError("only one of --html, --markdown and --json can go to standard output")
+    paths = [Path(name).resolve() for name, _ in files if name != _STDOUT]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError("--html, --markdown and --json need a file each; two of them name the same")
     for name, _ in files:
         if name != _STDOUT:
             check_writable(Path(name))

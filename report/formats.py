@@ -73,10 +73,12 @@ def _write_jsonl(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO) -> int:
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow([_csv_cell(column) for column in columns])
+    # A file gets what was answered, to the letter; on a terminal an answer could act.
+    text_of = _on_a_terminal if stream.isatty() else _csv_cell
+    writer.writerow([text_of(column) for column in columns])
     count = 0
     for row in rows:
-        writer.writerow([value if type(value) in _IN_CSV else _csv_cell(value) for value in row])
+        writer.writerow([value if type(value) in _IN_CSV else text_of(value) for value in row])
         count += 1
     return count
 
@@ -161,6 +163,10 @@ def _csv_cell(value: Any) -> str:
         case list() | tuple() | dict():
             return json.dumps(_plain(value), ensure_ascii=False)
     return str(value)
+
+
+def _on_a_terminal(value: Any) -> str:
+    return one_line(_csv_cell(value))
 
 
 def _harmless_in_a_spreadsheet(text: str) -> str:

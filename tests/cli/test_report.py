@@ -37,6 +37,9 @@ def test_standard_output_takes_one_of_them(benchbeat: Command, nights: Database)
     done = benchbeat("report", "--json", "-", "--markdown", "-")
     assert (done.code, done.out) == (2, "")
     assert "only one of --html, --markdown and --json can go to standard output" in done.err
+    done = benchbeat("report", "--html", "same.x", "--json", "./same.x")
+    assert done.code == 2
+    assert "two of them name the same" in done.err
 
 
 def test_a_missing_extra_is_told_before_the_history_is_read(

@@ -194,3 +194,18 @@ def test_rows_are_read_one_by_one(format: Format) -> None:
     with pytest.raises(StoppedError):
         write_rows(["a"], rows(), format=format, stream=Stream())
     assert read <= 2001
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_csv_does_nothing_to_a_terminal_and_is_to_the_letter_in_a_file() -> None:
+    answer = "\x1b]0;pwn\x07\u202e"
+    terminal, file = _Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        write_rows(["text"], [(answer,)], format="csv", stream=stream)
+    assert "\x1b" not in terminal.getvalue()
+    assert "\u202e" not in terminal.getvalue()
+    assert answer in file.getvalue()
