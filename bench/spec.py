@@ -151,12 +151,13 @@ JobSpec.of({"model": "first", "workload": "first"})
 
 def _member(name: str, value: Any) -> str:
     """Return a field as a member of a JSON object."""
-    return f'"{name}":{value}' if type(value) is int else _cached_member(name, value)
+    # A float is written as JSON writes it; in the cache, 0.0 and -0.0 would be one.
+    return f'"{name}":{value!r}' if type(value) in (int, float) else _cached_member(name, value)
 
 
-@lru_cache(1024, typed=True)  # 1 and 1.0 and True are written differently
+@lru_cache(1024, typed=True)  # 1 and True are written differently
 def _cached_member(name: str, value: Any) -> str:
-    # Few values other than integers differ between the jobs of a sweep.
+    # Few values other than numbers differ between the jobs of a sweep.
     shown = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
     return f'"{name}":{_json(shown)}'
 

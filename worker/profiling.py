@@ -67,4 +67,5 @@ def _write(made: Any, file: Path) -> None:
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()

@@ -95,6 +95,11 @@ def test_the_canonical_text_tells_numbers_of_different_types_apart() -> None:
     )
 
 
+def test_the_canonical_text_of_a_nought_does_not_depend_on_those_before_it() -> None:
+    texts = [JobSpec(model="m", workload="w", temperature=value).canonical() for value in (0.0, -0.0, 0.0)]
+    assert [text.partition('"temperature":')[2][:4] for text in texts] == ["0.0,", "-0.0", "0.0,"]
+
+
 def test_the_canonical_text_escapes_what_a_name_may_hold() -> None:
     spec = JobSpec(model='q"w\\é', workload="w")
     assert json.loads(spec.canonical()) == {"model": 'q"w\\é', "workload": "w"}

@@ -103,7 +103,7 @@ def _shown(world: World, url: str) -> Iterator[psutil.Process]:
     try:
         wait_until(lambda: b"jobs left" in written or process.poll() is not None, "the screen is there", _START_SECONDS)
         assert process.poll() is None, written.decode(errors="replace")
-        time.sleep(min(_SETTLE_SECONDS, world.sizes.watched_seconds))
+        time.sleep(min(_SETTLE_SECONDS, world.sizes.watched_seconds))  # no event says that it has settled
         yield psutil.Process(process.pid)
         os.write(own, b"q")
         process.wait(_START_SECONDS)
@@ -126,6 +126,6 @@ def _read(terminal: int, written: bytearray) -> None:
 
 def _percent(process: psutil.Process, seconds: float) -> float:
     before, began = process.cpu_times(), time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds)  # the length of time is what is measured
     after, passed = process.cpu_times(), time.monotonic() - began
     return 100 * float(after.user + after.system - before.user - before.system) / passed
