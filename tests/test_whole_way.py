@@ -192,7 +192,7 @@ def test_ctrl_c_on_up_and_down_leave_nothing_behind(it: Stack) -> None:
 
 
 def test_a_profiled_run_has_a_trace_and_its_speed_does_not_count(it: Stack, models: dict[str, Path]) -> None:
-    it.up()
+    # By its own worker: one for all would take the long job that the test before has left queued.
     sweep = it.sweep(
         model_tables(models) + '[[sweep]]\nmodel = "tiny-b"\nworkload = "speed"\nprompt_tokens = 9\nnew_tokens = 24\n'
     )
