@@ -52,7 +52,7 @@ def compare(
 
     if not found.lines:
         if not found.notes:
-            return say_nothing(state, output, list(COLUMNS))
+            return say_nothing(state, output, list(COLUMNS), query)
         if output != "table":
             print_rows(COLUMNS, [], output)
         print_text(found.notes[0], err=True)

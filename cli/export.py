@@ -11,7 +11,7 @@ import click
 
 from cli.context import State
 from cli.patience import patience
-from cli.whole_files import check_writable, is_special, whole
+from cli.whole_files import check_writable, is_special, named, whole
 
 if TYPE_CHECKING:
     from db.export import Export
@@ -137,7 +137,7 @@ def _open(file: Path | None, *, has_units: bool) -> Iterator[tuple[BinaryIO | No
         yield None, None
         return
     if is_special(file):
-        with file.open("wb") as stream:
+        with named(file), file.open("wb") as stream:
             yield stream, None
         return
     if not has_units:

@@ -8,7 +8,7 @@ import click
 
 from cli.completion import columns_of, names_of, one_of
 from cli.context import State
-from cli.options import COUNT, ID, output_option
+from cli.options import COUNT, ID, names_in, output_option
 
 if TYPE_CHECKING:
     from db.history import Query
@@ -127,7 +127,8 @@ def print_history(state: State, query: "Query", output: str, *, says_nothing: bo
     with state.database.read() as connection:
         rows = read_history(connection, query)
     if not rows.rows:
-        return say_nothing(state, output, list(rows.columns)) if says_nothing else _none(output, list(rows.columns))
+        columns = list(rows.columns)
+        return say_nothing(state, output, columns, query) if says_nothing else _none(output, columns)
     print_runs(rows, output, is_chosen=bool(query.columns))
     return 0
 
@@ -156,8 +157,7 @@ def read_filters(asked: dict[str, Any]) -> "Query":
     conditions = [
         Condition(name, "=", str(value))
         for name in ("batch", "model", "workload", "strategy", "machine", "device", "precision", "series")
-        for given in asked[name]
-        for value in ([given] if isinstance(given, int) else _list(given))
+        for value in (asked[name] if name == "batch" else names_in(asked[name], f"--{name}"))
     ]
     return Query(
         conditions=(*conditions, *map(Condition.parse, asked["where"])),
@@ -179,7 +179,7 @@ def _print_gains(state: State, query: "Query", metric: str, output: str) -> int:
         found = gains(connection, replace(query, limit=None), metric)
     if not found:
         if output != "table":
-            say_nothing(state, output, list(COLUMNS))
+            say_nothing(state, output, list(COLUMNS), query)
         else:
             again = " asked more than once" if metric == "consistency" else ""
             state.say(f"no strategy was measured beside `direct` on the same items{again} yet")
@@ -198,20 +198,25 @@ def _print_trends(state: State, query: "Query", figure: str | None, output: str,
     with state.database.read() as connection:
         found = trends(connection, query, figure)
     if not found:
-        return say_nothing(state, output, list(COLUMNS))
+        return say_nothing(state, output, list(COLUMNS), query)
     print_trends(found, output)
     return 0
 
 
-def say_nothing(state: State, output: str, columns: list[str]) -> int:
-    """Say that no run matches, or that there is none at all, and return exit code 4."""
+def say_nothing(state: State, output: str, columns: list[str], query: "Query") -> int:
+    """Say that no run matches, and which name is unknown, or that there is no run at all; return exit code 4."""
     from db.history import Query
     from db.history import history as read_history
+    from db.names import unknown_names
 
     code = _none(output, columns)
     with state.database.read() as connection:
-        is_empty = not read_history(connection, Query(limit=1)).rows
-    click.echo("nothing was measured yet; begin with `benchbeat run`" if is_empty else "no run matches", err=True)
+        if not read_history(connection, Query(limit=1)).rows:
+            said = "nothing was measured yet; begin with `benchbeat run`"
+        else:
+            unknown = unknown_names(connection, query.conditions)
+            said = f"no run matches{': ' if unknown else ''}{'. '.join(unknown)}"
+    click.echo(said, err=True)
     return code
 
 

@@ -1,6 +1,6 @@
 """The options that several commands share: the axes of a sweep, and the output format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,6 +93,19 @@ output_option = click.option(
     show_default=True,
     help="table, json, jsonl, csv or md.",
 )
+
+
+def names_in(given: Iterable[str], option: str) -> tuple[str, ...]:
+    """Return the names that an option was given with commas or several times, each once.
+
+    Raises InputError where it was given without one: that asks for nothing, and was not meant to ask for all.
+    """
+    from bench.errors import InputError
+
+    found = [[part for each in text.split(",") if (part := each.strip())] for text in given]
+    if not all(found):
+        raise InputError("names nothing; leave it out for all", where=option)
+    return tuple(dict.fromkeys(name for names in found for name in names))
 
 
 def sweep_options(command: _Command) -> _Command:

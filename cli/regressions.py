@@ -47,7 +47,7 @@ def regressions(state: State, /, with_refuted: bool, judge_now: bool, output: st
     if not found.runs:
         from report.regressions import COLUMNS
 
-        return say_nothing(state, output, list(COLUMNS))
+        return say_nothing(state, output, list(COLUMNS), query)
     _print(state, shown, found.runs, found.waiting, output)
     stands = (each.state == "confirmed" and each.is_slower and each.stands for each in found.changes)
     return REGRESSION_FOUND if any(stands) else 0

@@ -1,7 +1,6 @@
 """`report`: the findings of the history, as one document."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +8,9 @@ import click
 
 from cli.completion import names_of
 from cli.context import State
-from cli.options import ID
+from cli.options import ID, names_in
 from cli.patience import patience
-from cli.whole_files import check_writable, is_special, whole
+from cli.whole_files import check_writable, is_special, named, whole
 
 if TYPE_CHECKING:
     from db.report_scope import Scope
@@ -57,11 +56,14 @@ def report(
       benchbeat report --machine mac-mini --markdown report.md
       benchbeat report --models qwen2.5-1.5b,smollm2-135m --json -
     """
-    scope = _scope(since, until, batch, _list(machine), _list(model))
+    machines, models = names_in(machine, "--machine"), names_in(model, "--model")
+    scope = _scope(since, until, batch, machines, models)
     wanted = [(html, _write_html), (markdown, _write_markdown), (json_file, _write_json)]
     files = [(name, write) for name, write in wanted if name is not None]
     if [name for name, _ in files].count(_STDOUT) > 1:
         raise click.UsageError("only one of --html, --markdown and --json can go to standard output")
+    if "" in [name for name, _ in files]:
+        raise click.UsageError("--html, --markdown and --json need a file's name; `-` is standard output")
     paths = [Path(name).resolve() for name, _ in files if name != _STDOUT]
     if len(set(paths)) < len(paths):
         raise click.UsageError("--html, --markdown and --json need a file each; two of them name the same")
@@ -107,16 +109,12 @@ def _nothing(scope: "Scope") -> str:
 def _scope(
     since: str | None, until: str | None, batch: tuple[int, ...], machines: tuple[str, ...], models: tuple[str, ...]
 ) -> "Scope":
-    from bench.errors import InputError
-    from db.moments import read_moment
+    from db.moments import check_span, read_moment
     from db.report_scope import Scope
 
-    first = None if since is None else read_moment(since, where="--since").start
-    end = None if until is None else read_moment(until, where="--until")
-    last = None if end is None else end.end
-    # Whole days end where the next one begins.
-    if first is not None and end is not None and (first > end.end or end.start < end.end <= first):
-        raise InputError(f"{since!r} lies after --until {until!r}; nothing is between them", where="--since")
+    check_span(since, until)
+    first = None if since is None else read_moment(since).start
+    last = None if until is None else read_moment(until).end
     return Scope(first, last, tuple(dict.fromkeys(batch)), machines, models)
 
 
@@ -164,11 +162,8 @@ def _write(name: str, text: str) -> None:
         return
     path = Path(name)
     if is_special(path):
-        path.write_text(text, encoding="utf-8")
+        with named(path):
+            path.write_text(text, encoding="utf-8")
         return
     with whole(path) as stream:
         stream.write(text.encode())
-
-
-def _list(given: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part for each in given for text in each.split(",") if (part := text.strip())))

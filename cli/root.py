@@ -1,5 +1,6 @@
 """The command itself. Its commands are imported when they are asked for, so that `--help` answers at once."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -154,7 +155,9 @@ def run(arguments: list[str] | None) -> int:
     except OSError as error:
         if verbose:
             _show_traceback()
-        where = f" {error.filename}" if error.filename else ""
+        # Files that we write are named; what else a full disk can refuse is where the output goes.
+        refused = error.filename or ("the output" if error.errno == errno.ENOSPC else "")
+        where = f" {refused}" if refused else ""
         click.echo(f"Error: the system refused{where}: {error.strerror or error}", err=True)
         return 1
     except Exception as error:  # noqa: BLE001 - the last stop before the user

@@ -33,7 +33,7 @@ def whole(file: Path) -> Iterator[BinaryIO]:
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        with _named(file):
+        with named(file):
             with partial.open("wb") as stream:
                 yield stream
             os.replace(partial, target)
@@ -43,7 +43,7 @@ def whole(file: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
+def named(file: Path) -> Iterator[None]:
     """Name the file that was asked for in what the system refuses, not its forerunner."""
     try:
         yield

@@ -12,7 +12,7 @@ from bench.errors import InputError, suggest
 from bench.statistics import median
 from db.columns import KINDS, plain
 from db.conditions import Condition, column_sql, kind_of, where_sql
-from db.moments import read_moment
+from db.moments import check_span, read_moment
 
 #: columns that `benchbeat history` shows, in this order; one that is NULL in every row is left out
 COLUMNS = (
@@ -138,9 +138,7 @@ class Query:
             raise InputError("--group-by and --best-by can't be asked for at once")
         if self.best_by is not None and self.best_by not in METRICS:
             raise InputError(f"{self.best_by!r} is no figure that can be the best{suggest(self.best_by, METRICS)}")
-        for option, moment in (("--since", self.since), ("--until", self.until)):
-            if moment is not None:
-                read_moment(moment, where=option)
+        check_span(self.since, self.until)
         if self.group_by:
             for name in self.columns:
                 if kind_of(name) not in ("integer", "number") and name not in self.group_by:

@@ -47,6 +47,15 @@ def read_moment(text: str, *, where: str | None = None, clock: datetime | None =
     raise InputError(f"{text!r} is no time; {_HELP}", where=where)
 
 
+def check_span(since: str | None, until: str | None) -> None:
+    """Raise InputError for a typed span in which nothing lies, and for an end that is no time."""
+    first = None if since is None else read_moment(since, where="--since")
+    last = None if until is None else read_moment(until, where="--until")
+    # Whole days end where the next one begins.
+    if first and last and (first.start > last.end or last.start < last.end <= first.start):
+        raise InputError(f"{since!r} lies after --until {until!r}; nothing is between them", where="--since")
+
+
 def _is_iso(text: str) -> bool:
     return re.match(r"\s*\d{4}-\d\d-\d\d[tT]\d", text) is not None
 

@@ -85,8 +85,14 @@ def too_slow(timeout_seconds: float) -> QueryError:
     )
 
 
+def unknown_view(message: str, name: str, views: set[str]) -> QueryError:
+    """The error for a table or view that does not exist, with near matches, or else with all of them."""
+    near = suggest(name.rpartition(".")[2], views) or f"; the views are {', '.join(sorted(views))}"
+    return QueryError(f"The query fails: {_sentence(message)}{near}")
+
+
 def unknown_name(message: str, name: str, known: set[str]) -> QueryError:
-    """The error for a view or a column that does not exist, with near matches."""
+    """The error for a column that does not exist, with near matches."""
     return QueryError(f"The query fails: {_sentence(message)}{suggest(name.rpartition('.')[2], known)}")
 
 

@@ -11,7 +11,16 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import QueryError
-from db.readonly import BATCH_BYTES, BATCH_ROWS, behind_the_views, failed, size_of, too_slow, unknown_name
+from db.readonly import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    behind_the_views,
+    failed,
+    size_of,
+    too_slow,
+    unknown_name,
+    unknown_view,
+)
 from db.statement import Statement
 
 if TYPE_CHECKING:
@@ -176,7 +185,7 @@ class PostgresqlReader:
         found = re.search(r'"([^"]+)"|(?:column|table|view|relation) (\S+)', message)
         name = (found[1] or found[2]) if found else ""
         if sqlstate == _UNDEFINED_TABLE:
-            return unknown_name(message, name, set(views))
+            return unknown_view(message, name, set(views))
         if sqlstate == _UNDEFINED_COLUMN:
             named = self._statement.words & set(views) or set(views)
             return unknown_name(message, name, {column for view in named for column in views[view]})

@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from bench.errors import QueryError
-from db.readonly import BATCH_BYTES, BATCH_ROWS, behind_the_views, failed, size_of, too_slow, unknown_name
+from db.readonly import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    behind_the_views,
+    failed,
+    size_of,
+    too_slow,
+    unknown_name,
+    unknown_view,
+)
 from db.statement import Statement
 
 #: longest text or blob in bytes, and most columns: together with the heap they bound what one row may take
@@ -141,7 +150,7 @@ class SqliteReader:
         if isinstance(error, MemoryError):
             return failed(f"it needs more than {MAX_HEAP_BYTES >> 20} MiB of memory")
         if message.startswith("no such table: "):
-            return unknown_name(message, message.removeprefix("no such table: "), set(self._gate.views))
+            return unknown_view(message, message.removeprefix("no such table: "), set(self._gate.views))
         if message.startswith("no such column: "):
             return unknown_name(message, message.removeprefix("no such column: "), self._gate.columns())
         if "number of bindings" in message:

@@ -56,7 +56,8 @@ def trends(connection: Connection, query: Query, figure: str | None = None) -> l
     """
     query.check()
     if figure is not None and figure not in METRICS:
-        raise InputError(f"{figure!r} is no figure that has a trend{suggest(figure, METRICS)}", where="--trend")
+        near = suggest(figure, METRICS) or f"; there is {', '.join(METRICS)}"
+        raise InputError(f"{figure!r} is no figure that has a trend{near}", where="--trend")
     series = _series(connection, query)
     places = {row.run_id: row.series_id for row in series}
     changes = _changes(connection, list(places.values()))

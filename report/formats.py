@@ -14,6 +14,12 @@ from report.cells import all_numbers, one_line, shown
 Format = Literal["table", "json", "jsonl", "csv", "md"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
+#: what begins a formula; the last four are the signs of Chinese and Japanese keyboards
+_FORMULA_SIGNS = (
+    *("=", "+", "-", "@"),
+    *("\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}"),
+    *("\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}"),
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 #: what json leaves as it is though a terminal or JavaScript would act on it
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -171,6 +177,7 @@ def _on_a_terminal(value: Any) -> str:
 
 def _harmless_in_a_spreadsheet(text: str) -> str:
     """Keep a spreadsheet from taking a text for a formula."""
-    if text[:1] in ("=", "+", "-", "@", "\t", "\r") and text and not _NUMBER.fullmatch(text):
+    begins_one = text.lstrip().startswith(_FORMULA_SIGNS)  # blanks before it are passed over
+    if text.startswith(("\t", "\r")) or (begins_one and not _NUMBER.fullmatch(text)):
         return "'" + text
     return text

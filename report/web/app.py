@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
-from markupsafe import Markup
 from sqlalchemy import Connection
 from werkzeug.exceptions import HTTPException
 
@@ -68,9 +67,7 @@ def render_report(connection: Connection) -> str:
 
 def _harmless(value: Any) -> Any:
     """Return what a template shows: a text with nothing in it that turns the direction of others, or hides."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "\n".join(map(one_line, value.splitlines())) if value else value
+    return value if hasattr(value, "__html__") else "\n".join(map(one_line, str(value).splitlines()))
 
 
 def _folder() -> str:
@@ -109,6 +106,7 @@ def _explain_faults(app: Flask) -> None:
 
 
 def _fault(code: int, sentence: str) -> Response:
+    sentence = one_line(sentence)  # it may quote an address
     if request.path.endswith((".json", ".csv")):
         response = jsonify(error=sentence)
         response.status_code = code

@@ -26,7 +26,8 @@ def test_an_empty_history_is_exit_code_4(benchbeat: Command, history: Database) 
 
 def test_filters_that_match_nothing_are_exit_code_4(benchbeat: Command, measured: Database) -> None:
     done = benchbeat("history", "--model", "other")
-    assert (done.code, done.out, done.err) == (4, "", "no run matches\n")
+    said = "no run matches: there is no model 'other' in the history; there is tiny\n"
+    assert (done.code, done.out, done.err) == (4, "", said)
 
 
 def test_the_history_shows_what_was_measured_and_no_empty_column(benchbeat: Command, measured: Database) -> None:

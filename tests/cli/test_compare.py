@@ -94,7 +94,7 @@ def test_what_can_t_be_asked_is_exit_code_2(
     ("arguments", "said"),
     [
         (("--by", "attention"), "every run that matches has the attention sdpa; there is nothing to compare it with\n"),
-        (("--by", "precision", "--model", "gone"), "no run matches\n"),
+        (("--by", "precision", "--where", "model~gone"), "no run matches\n"),
         (("998", "999"), "there is no clean run of batch 998 that matches\n"),
     ],
 )

@@ -280,7 +280,7 @@ def test_a_device_is_written_to_and_stays_one(benchbeat: Command, nights: Databa
     assert benchbeat("export", "--to", "/dev/null").code == 0
     assert Path("/dev/null").is_char_device()
     done = benchbeat("export", "--to", "/dev/full")
-    assert (done.code, done.err) == (1, "Error: the system refused: No space left on device\n")
+    assert (done.code, done.err) == (1, "Error: the system refused /dev/full: No space left on device\n")
 
 
 def test_a_link_stays_one(benchbeat: Command, nights: Database) -> None:

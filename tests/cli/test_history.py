@@ -66,7 +66,7 @@ def test_a_series_is_followed(benchbeat: Command, nights: Database) -> None:
     assert [row["run_id"] for row in followed] == sorted(row["run_id"] for row in followed)
 
 
-@pytest.mark.parametrize("arguments", [("--model", "gone"), ("--label", "purpose=daily"), ("--since", "now")])
+@pytest.mark.parametrize("arguments", [("--where", "model~gone"), ("--label", "purpose=daily"), ("--since", "now")])
 def test_filters_that_match_nothing_are_exit_code_4(
     benchbeat: Command, nights: Database, arguments: tuple[str, ...]
 ) -> None:
@@ -76,6 +76,43 @@ def test_filters_that_match_nothing_are_exit_code_4(
         done = benchbeat("history", *arguments, "-o", output)
         assert (done.code, done.out, done.err) == (4, nothing, "no run matches\n")
     assert benchbeat("history", *arguments, "-o", "csv").out == ",".join(COLUMNS) + "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "qwen2.5-1.5"), "there is no model 'qwen2.5-1.5' in the history; did you mean 'qwen2.5-1.5b'?"),
+        (
+            ("--workload", "arithmetc"),
+            "there is no workload 'arithmetc' in the history; did you mean 'arithmetic'?",
+        ),
+        (("--strategy", "dirct", "--trend"), "there is no strategy 'dirct' in the history; did you mean 'direct'?"),
+        (("--machine", "nope"), "there is no machine 'nope' in the history"),
+    ],
+)
+def test_a_name_that_is_in_no_run_is_told_with_near_matches(
+    benchbeat: Command, nights: Database, arguments: tuple[str, ...], said: str
+) -> None:
+    done = benchbeat("history", *arguments)
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith(f"no run matches: {said}")
+
+
+@pytest.mark.parametrize("command", ["history", "regressions", "compare"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--since", "2026-05-02", "--until", "2026-05-01"), "--since: '2026-05-02' lies after --until '2026-05-01'"),
+        (("--model", ""), "--model: names nothing; leave it out for all"),
+        (("--machine", " , "), "--machine: names nothing; leave it out for all"),
+    ],
+)
+def test_a_filter_that_can_match_nothing_is_bad_input(
+    benchbeat: Command, nights: Database, command: str, arguments: tuple[str, ...], said: str
+) -> None:
+    done = benchbeat(command, *(("--by", "precision") if command == "compare" else ()), *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
 
 
 def test_columns_are_chosen_sorted_by_and_limited(benchbeat: Command, nights: Database) -> None:

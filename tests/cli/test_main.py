@@ -153,7 +153,7 @@ def test_a_full_disk_behind_the_output_is_no_fault_of_ours() -> None:
         done = subprocess.run(
             command("workloads", "show", "facts"), stdout=full, stderr=subprocess.PIPE, env=environment(), text=True
         )
-    assert (done.returncode, done.stderr) == (1, "Error: the system refused: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "Error: the system refused the output: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

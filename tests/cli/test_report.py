@@ -42,6 +42,12 @@ def test_standard_output_takes_one_of_them(benchbeat: Command, nights: Database)
     assert "two of them name the same" in done.err
 
 
+def test_a_file_without_a_name_is_refused(benchbeat: Command) -> None:
+    done = benchbeat("report", "--html", "")
+    assert done.code == 2
+    assert "need a file's name" in done.err
+
+
 def test_a_missing_extra_is_told_before_the_history_is_read(
     benchbeat: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +78,7 @@ def test_no_run_in_the_span(benchbeat: Command, nights: Database) -> None:
         (("--since", "2026-05-02", "--until", "2026-05-01"), "--since: '2026-05-02' lies after --until '2026-05-01'"),
         (("--since", "soonish"), "--since: 'soonish' is no time"),
         (("--model", "qwen2.5-1.5"), "--model: there is no model 'qwen2.5-1.5'; did you mean 'qwen2.5-1.5b'?"),
+        (("--models", ""), "--model: names nothing; leave it out for all"),
         (("--html", "nowhere/report.html"), "nowhere/report.html can't be written: there is no folder"),
         (("--markdown", "."), ". is a folder; name a file in it"),
     ],

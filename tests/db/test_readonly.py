@@ -116,6 +116,7 @@ def test_ctrl_c_reaches_the_caller_at_once(history_url: str) -> None:
 
 def test_an_unknown_view_or_column_is_answered_with_near_matches(history_url: str) -> None:
     assert "did you mean 'history'" in refusal(history_url, "select * from histroy")
+    assert "; the views are alerts, answers, attempts, " in refusal(history_url, "select * from wombats")
     assert "did you mean 'accuracy'" in refusal(history_url, "select acuracy from history")
     assert "'word_error_rate'" in refusal(history_url, "select h.word_eror_rate from latest h")
 

@@ -108,6 +108,8 @@ def test_csv_is_rfc_4180() -> None:
         ("- a list", "'- a list"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
+        (" =1+1", "' =1+1"),
+        ("\N{FULLWIDTH EQUALS SIGN}1", "'\N{FULLWIDTH EQUALS SIGN}1"),
         ("-5", "-5"),
         ("+1.5e-7", "+1.5e-7"),
         ("-1_000", "'-1_000"),

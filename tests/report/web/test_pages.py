@@ -192,6 +192,22 @@ def test_a_name_from_the_history_is_text_everywhere(pages: FlaskClient) -> None:
     assert rows(pages, "/runs.json?run_id=5")[0]["model"] == EVIL
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/runs?model=%1b[31m%e2%80%ae",
+        "/runs?%1b[31m=1",
+        "/runs?sort=%1b[31m",
+        "/runs.json?%1b[31m=1",
+        "/%1b[31m",
+        "/sql?statement=%1b[31m",
+        "/series/%1b[31m",
+    ],
+)
+def test_an_address_is_echoed_without_what_commands_a_terminal(pages: FlaskClient, address: str) -> None:
+    assert not {"\x1b", "\u202e"} & set(pages.get(address).text)
+
+
 def test_a_statement_is_answered_as_a_page_and_as_files(pages: FlaskClient) -> None:
     asked = "select run_id, model from history where run_id < 3 order by run_id"
     assert "smollm2-135m" in pages.get("/sql", query_string={"statement": asked}).text
