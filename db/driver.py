@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, CursorResult, Table, bindparam, insert
 from sqlalchemy.sql.elements import ClauseElement
 
 
@@ -31,3 +31,9 @@ class DriverStatement:
         order = None if compiled.positiontup is None else tuple(compiled.positiontup)
         found = self._compiled[connection.dialect.name] = (str(compiled), compiled.params, order)
         return found
+
+
+def insertion(table: Table, columns: tuple[str, ...], *, returning: str | None = None) -> DriverStatement:
+    """Return the statement that inserts a row with a value for each of these columns, and returns one of another."""
+    statement = insert(table).values({name: bindparam(name) for name in columns})
+    return DriverStatement(statement if returning is None else statement.returning(table.c[returning]))

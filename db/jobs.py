@@ -7,11 +7,25 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from db.claims import Claimant as Claimant
 from db.claims import Claimed as Claimed
 from db.claims import claim as claim
+from db.driver import DriverStatement
 from db.engine import Database, now
 from db.tables import attempt as attempt_table
 from db.tables import batch as batch_table
@@ -53,16 +67,20 @@ def look_at_lease(database: Database, job_id: int, attempt: int) -> Lease | None
     return None if row is None else Lease(bool(row.cancel_requested))
 
 
-# Built once: building it anew took a tenth of storing a result.
-_FINISH = (
+_FINISH = DriverStatement(
     update(job_table)
     .where(
         job_table.c.id == bindparam("finished"),
         job_table.c.attempt == bindparam("fence"),
-        job_table.c.state.in_(("running", "queued")),
+        job_table.c.state.in_([literal_column("'running'"), literal_column("'queued'")]),
     )
     .values(state="done", finished_at=now(), lease_until=None, error=None, progress=None)
     .returning(job_table)
+)
+_CLOSE_DONE = DriverStatement(
+    update(attempt_table)
+    .where(attempt_table.c.job_id == bindparam("finished"), attempt_table.c.attempt == bindparam("fence"))
+    .values(outcome="done", finished_at=now(), error=None, stderr=None)
 )
 
 
@@ -72,8 +90,12 @@ def finish_job(connection: Connection, job_id: int, attempt: int) -> Row[Any] | 
     A lease that ran out while the database was away does not matter as long as nobody claimed the job since.
     The caller inserts the run in the same transaction.
     """
-    row = connection.execute(_FINISH, {"finished": job_id, "fence": attempt}).first()
-    close_attempt(connection, job_id, attempt, "done" if row is not None else "superseded")
+    held = {"finished": job_id, "fence": attempt}
+    row = _FINISH.execute(connection, held).first()
+    if row is None:
+        close_attempt(connection, job_id, attempt, "superseded")
+    else:
+        _CLOSE_DONE.execute(connection, held)
     return row
 
 
@@ -164,10 +186,12 @@ def end_cancelled(database: Database, job_id: int, attempt: int) -> bool:
 def close_attempt(
     connection: Connection, job_id: int, attempt: int, outcome: str, *, error: str | None = None, stderr: str = ""
 ) -> None:
-    """Write how an attempt ended. One that ended by its own word keeps that; one given up for lost may still speak."""
-    statement = update(attempt_table).where(attempt_table.c.job_id == job_id, attempt_table.c.attempt == attempt)
-    if outcome != "done":
-        statement = statement.where(or_(attempt_table.c.outcome.is_(None), attempt_table.c.outcome == "lost"))
+    """Write how an attempt failed to be done. One that ended by its own word keeps that; a lost one may still speak."""
+    statement = update(attempt_table).where(
+        attempt_table.c.job_id == job_id,
+        attempt_table.c.attempt == attempt,
+        or_(attempt_table.c.outcome.is_(None), attempt_table.c.outcome == "lost"),
+    )
     texts = {"error": error and storable(error), "stderr": storable(stderr) or None}
     connection.execute(statement.values(outcome=outcome, finished_at=now(), **texts))
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bench.change_points import ChangePoint
+from db.driver import insertion
 from db.engine import now
 from db.repeat import CONFIRMATION, DISTURBED
 from db.tables import CLEAN_SPEED_RUN, change, job, run, series_key, unjudged
@@ -19,6 +20,7 @@ METRIC = "latency_seconds"
 #: so many of a series' newest runs are judged by
 NEWEST_RUNS = 1000
 _OPEN = ("suspected", "undecided")
+_EXPECT = insertion(unjudged, ("run_id",))
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class SeriesRun:
 
 def expect_judgement(connection: Connection, run_id: int) -> None:
     """Note that a run is to be judged; must be called in the transaction that writes it."""
-    connection.execute(insert(unjudged).values(run_id=run_id))
+    _EXPECT.execute(connection, {"run_id": run_id})
 
 
 def waiting_series(connection: Connection) -> list[int]:

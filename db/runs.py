@@ -4,11 +4,12 @@ import json
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Column, Connection, Row, ScalarSelect, Table, bindparam, insert, select
 
 from bench.results import Answer, Environment, Measurement, Sample
 from bench.series import series_definition, series_hash
 from bench.spec import JobSpec, hash_of
+from db.driver import DriverStatement, insertion
 from db.engine import Database
 from db.inserts import insert_many, insert_new
 from db.jobs import finish_job
@@ -24,6 +25,26 @@ _GAP_DIGITS = 6
 #: columns that are written as they were measured
 _OF_SAMPLE = tuple(name for name in Sample.model_fields if name != "inter_token_seconds")
 _OF_ANSWER = tuple(name for name in Answer.model_fields if name not in ("text", "extracted"))
+_OF_RUN = tuple(column.name for column in run.c if column.name != "id")
+
+# Built once: building them anew for every run took longer than the database does.
+_INSERT_RUN = insertion(run, _OF_RUN, returning="id")
+_INSERT_WITNESS = insertion(witness, tuple(witness.c.keys()))
+
+
+def _looked_up(column: Column[Any], key: Column[Any], name: str) -> ScalarSelect[Any]:
+    return select(column).where(key == bindparam(name)).scalar_subquery()
+
+
+#: what a run refers to; NULL for a series and an environment that are new
+_KNOWN = DriverStatement(
+    select(
+        _looked_up(workload.c.task, workload.c.hash, "workload").label("task"),
+        _looked_up(batch.c.schedule, batch.c.id, "batch").label("schedule"),
+        _looked_up(series_key.c.id, series_key.c.hash, "series").label("series_id"),
+        _looked_up(environment.c.id, environment.c.hash, "environment").label("environment_id"),
+    )
+)
 
 
 def store_measurement(
@@ -60,8 +81,11 @@ def _insert_run(
     spec = JobSpec.model_validate_json(job.spec)
     resolved = measurement.resolved
     definition = series_definition(spec, resolved, workload_hash=job.workload_hash, machine=machine_id)
-    task = connection.execute(select(workload.c.task).where(workload.c.hash == job.workload_hash)).scalar_one()
-    schedule = connection.execute(select(batch.c.schedule).where(batch.c.id == job.batch_id)).scalar_one()
+    environment_hash = hash_of(measurement.environment.model_dump())
+    keys = {"workload": job.workload_hash, "batch": job.batch_id}
+    keys |= {"series": series_hash(definition), "environment": environment_hash}
+    known = _KNOWN.execute(connection, keys).one()
+    task = known.task
     shared = ("workload", "strategy", "model", "precision", "attention", "compile", "cache", "isolation")
     values: dict[str, Any] = {name: getattr(spec, name) for name in (*shared, "batch_size", "prompt_tokens")}
     values |= {"processes": spec.processes}
@@ -74,12 +98,12 @@ def _insert_run(
     values |= {
         "job_id": job.id,
         "batch_id": job.batch_id,
-        "series_id": series_id(connection, definition),
-        "environment_id": environment_id(connection, measurement.environment),
+        "series_id": known.series_id or series_id(connection, definition),
+        "environment_id": known.environment_id or environment_id(connection, measurement.environment),
         "machine_id": machine_id,
         "workload_hash": job.workload_hash,
         "task": task,
-        "schedule": schedule,
+        "schedule": known.schedule,
         "source": "benchbeat",
         "started_at": measurement.started_at,
         "finished_at": measurement.finished_at,
@@ -88,8 +112,7 @@ def _insert_run(
         "contaminated": bool(contamination),
         "contamination": storable("; ".join(contamination)) or None,
     }
-    # Not .values(): that makes a parameter of each column anew, which takes longer than the insert.
-    run_id = int(connection.execute(insert(run).returning(run.c.id), values).scalar_one())
+    run_id = int(_INSERT_RUN.execute(connection, dict.fromkeys(_OF_RUN) | values).scalar_one())
     _insert_details(connection, run_id, measurement)
     if spec.is_speed and not contamination:
         expect_judgement(connection, run_id)
@@ -106,7 +129,7 @@ def _insert_details(connection: Connection, run_id: int, measurement: Measuremen
     )
     insert_many(connection, answer, ("run_id", "text", "extracted", *_OF_ANSWER), answers)
     if measurement.surroundings is not None:
-        connection.execute(insert(witness), [measurement.surroundings.model_dump() | {"run_id": run_id}])
+        _INSERT_WITNESS.execute(connection, measurement.surroundings.model_dump() | {"run_id": run_id})
     for table, parts in ((breakdown, measurement.breakdowns), (metric, measurement.metrics)):
         if parts:
             connection.execute(insert(table), [part.model_dump() | {"run_id": run_id} for part in parts])
