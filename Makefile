@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCHBEAT := $(BIN)/benchbeat
 INPUTS := pyproject.toml constraints.txt
-SIDE_BY_SIDE := tests/aa tests/bench tests/cli tests/db tests/docs tests/examples tests/performance tests/report tests/trust
 
 .PHONY: help demo test check bench chaos trust docs format clean
 
@@ -44,10 +43,10 @@ demo: $(VENV)/.installed
 	@echo "  $(BENCHBEAT) report --html r.html  what was measured, as a document"
 	@echo "  $(BENCHBEAT) down                  stop the embedded Redis"
 
-# What no real model is measured by runs in two processes; the rest has the machine to itself.
+# In two processes, but for what needs the machine for itself.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone'
+	$(BIN)/python -m pytest -m alone
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -107,9 +107,11 @@ def _known_by(change: LevelChange) -> str:
 
 
 def _series(change: LevelChange) -> str:
-    lengths = f" {change.prompt_tokens}+{change.new_tokens}" if change.new_tokens is not None else ""
+    # What a foreign tool told has neither: no model generates there.
+    lengths = f" {change.prompt_tokens}+{change.new_tokens}" if change.prompt_tokens or change.new_tokens else ""
     batch = f" x {change.batch_size}" if change.batch_size > 1 else ""
-    return f"{change.model} {change.workload}{lengths}{batch} {change.precision}, {change.device} of {change.machine}"
+    precision = "" if change.precision == "-" else f" {change.precision}"
+    return f"{change.model} {change.workload}{lengths}{batch}{precision}, {change.device} of {change.machine}"
 
 
 def _seconds(value: float) -> str:

@@ -48,7 +48,8 @@ def make_app(broker_url: str, *, remote_control: bool = False) -> Any:
             "socket_timeout": SOCKET_SECONDS,
             "socket_connect_timeout": SOCKET_SECONDS,
             "max_retries": 0,
-            # How often an idle worker asks anew, at Celery's 1 s most of what idling costs; told to stop, it waits as long.
+            # How often an idle worker asks anew: at Celery's 1 s that is most of what idling costs. Told to stop, it
+            # ends after as long.
             "polling_interval": 1.5,
         },
     )

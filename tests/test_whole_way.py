@@ -15,6 +15,8 @@ from tests.waiting import wait_until
 from tests.worker import tiny
 from tests.worker.processes import START_SECONDS, Stack, model_tables, speed_sweep, stack
 
+pytestmark = pytest.mark.alone
+
 #: what a worker's main process may hold in memory
 RESIDENT_MIB = 120
 

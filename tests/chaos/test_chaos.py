@@ -12,6 +12,8 @@ from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.site import site
 from tests.chaos.storm import storm
 
+pytestmark = pytest.mark.alone
+
 #: those that no other test holds with real processes
 _CHOSEN = (
     "worker killed after the claim",

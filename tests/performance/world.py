@@ -80,10 +80,11 @@ class Sizes:
     #: seeds and repetitions of submitting a very large sweep
     large_seeds: int = 2500
     large_submissions: int = 3
-    #: short jobs of a sweep, tokens of each answer, and how often the sweep is run
+    #: short jobs of a sweep, tokens of each answer, how often the sweep is run, and how often with a process a job
     short_jobs: int = 24
     short_tokens: int = 16
-    short_sweeps: int = 2
+    short_sweeps: int = 6
+    short_process_sweeps: int = 1
     #: jobs of each of several models
     jobs_a_model: int = 10
     #: windows in which idle services are watched, and for how long

@@ -21,6 +21,8 @@ from worker import witness as witness_module
 from worker.readings import Process
 from worker.runner import Runner
 
+pytestmark = pytest.mark.alone
+
 _numbers = count(1)
 
 

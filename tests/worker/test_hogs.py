@@ -12,7 +12,10 @@ from tests.worker.hogged import VARIABLE
 from tests.worker.hogs import hogging
 from tests.worker.processes import START_SECONDS, Stack, speed_sweep
 
-pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="its hogs name themselves in /proc")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(platform.system() != "Linux", reason="its hogs name themselves in /proc"),
+]
 
 HOG = "test-hog"
 

@@ -28,6 +28,8 @@ from tests.waiting import wait_until
 from tests.worker.postgresql import StoppablePostgreSQL
 from tests.worker.processes import START_SECONDS, Stack, stack
 
+pytestmark = pytest.mark.alone
+
 #: for what is the same with both: starting workers and sessions takes its time
 sqlite_only = pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
 

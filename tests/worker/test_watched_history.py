@@ -15,6 +15,8 @@ from db.tables import job, run
 from tests.waiting import wait_until
 from tests.worker.processes import START_SECONDS, Stack, speed_sweep, stack
 
+pytestmark = pytest.mark.alone
+
 #: keeps each message in a line of a file
 _TELL = """
 import os, sys
