@@ -3,6 +3,7 @@
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -136,7 +137,7 @@ def main(
         folder = Path(name)
         sizes, weights_home = (QUICK, folder) if quick else (LARGE if large else Sizes(), home)
         with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
-            results = measure(world, names)
+            results, failed = measure(world, names)
     facts["load_average_at_the_end"] = table.load_average()
     table.print_table(results, "md" if markdown else "table")
     end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
@@ -147,6 +148,8 @@ def main(
         json_file.write_text(text, encoding="utf-8")
     if history is not None:
         click.echo(history.store(text))
+    if failed:
+        raise click.ClickException(f"not measured, since they failed (see above): {', '.join(failed)}")
 
 
 def pick(only: Sequence[str]) -> list[str]:
@@ -157,9 +160,13 @@ def pick(only: Sequence[str]) -> list[str]:
     return [row for row in ROWS if not only or row.startswith(tuple(only))]
 
 
-def measure(world: World, names: Sequence[str]) -> list[Result]:
-    """Measure rows, one after the other, telling of each on standard error."""
+def measure(world: World, names: Sequence[str]) -> tuple[list[Result], list[str]]:
+    """Measure rows, one after the other, telling of each on standard error; return also the names of those that failed.
+
+    One that fails takes no other with it: an hour's figures are not measured twice for it.
+    """
     results: list[Result] = []
+    failed: list[str] = []
     for name in names:
         click.echo(f"measuring {name} ... ", err=True, nl=False)
         started = time.monotonic()
@@ -168,10 +175,14 @@ def measure(world: World, names: Sequence[str]) -> list[Result]:
         except AbsentError as reason:
             click.echo(f"not measured: {reason}", err=True)
             continue
+        except Exception:  # noqa: BLE001 - whatever it is, it is told
+            click.echo(f"failed\n{traceback.format_exc()}", err=True)
+            failed.append(name)
+            continue
         figures = ", ".join(table.figure(result) for result in measured)
         click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
         results += measured
-    return results
+    return results, failed
 
 
 def _interrupt(number: int, frame: object) -> None:

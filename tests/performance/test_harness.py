@@ -175,9 +175,19 @@ def test_a_row_that_cant_be_measured_says_why(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert measure(world, ["llama-bench"]) == []
+    assert measure(world, ["llama-bench"]) == ([], [])
     said = "measuring llama-bench ... not measured: llama-bench is not on the path; docs/performance.md says how to"
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_row_that_fails_takes_no_other_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(world: World) -> Iterator[Result]:
+        raise RuntimeError
+
+    monkeypatch.setitem(ROWS, "help", fail)
+    results, failed = measure(world, ["help", "status"])
+    assert {result.row for result in results} == {"status"}
+    assert failed == ["help"]
 
 
 def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
@@ -199,7 +209,7 @@ def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
     # A world of its own: the shared one would keep this checkpoint for the rows that follow.
     with new_world(QUICK, tmp_path, weights_home=tmp_path, tiny=True) as world:
         monkeypatch.setitem(world.__dict__, "model", ModelEntry(name="tiny", task="text", **fields))
-        decode, prompt = measure(world, ["llama-bench"])
+        (decode, prompt), _ = measure(world, ["llama-bench"])
     tokens = QUICK.tokens
     assert decode.theirs == (8 / tokens,) * QUICK.generations
     assert prompt.theirs == (8.0,) * QUICK.generations
@@ -219,8 +229,10 @@ def test_row_with_a_model_is_measured(world: World, row: str) -> None:
     _check(measure(world, [row]), row)
 
 
-def _check(results: list[Result], row: str) -> None:
+def _check(measured: tuple[list[Result], list[str]], row: str) -> None:
+    results, failed = measured
     assert results
+    assert not failed
     for result in results:
         assert result.row in (row, "noise")
         assert len(result.ours) >= 1
