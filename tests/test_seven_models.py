@@ -13,8 +13,6 @@ from tests.worker import tiny, tiny_whisper, vl2
 from tests.worker.processes import Stack, stack
 from tests.worker.tiny_vision import build_vision
 
-pytestmark = pytest.mark.alone
-
 SWEEP = ROOT / "examples" / "seven-models.toml"
 MODELS = {
     "qwen2.5-1.5b": "text",

@@ -25,8 +25,6 @@ from tests.waiting import wait_until
 from tests.worker import tiny
 from tests.worker.processes import START_SECONDS, speed_sweep
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module", params=["plain", "tls"])
 def it(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

@@ -10,8 +10,6 @@ from db.schedules import change_schedule, schedule_by_name, seconds_now
 from tests.waiting import wait_until
 from tests.worker.processes import START_SECONDS, Stack, speed_sweep, stack
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def it(tmp_path: Path, sqlite_url: str, tiny_qwen: Path) -> Iterator[Stack]:

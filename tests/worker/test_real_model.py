@@ -8,8 +8,6 @@ import pytest
 
 from tests.worker.processes import stack
 
-pytestmark = pytest.mark.alone
-
 #: the question that the project's description asks for
 ASKED = (
     "select model, workload, strategy, temperature, accuracy, accuracy_stderr, decode_tokens_per_second, "

@@ -11,8 +11,6 @@ from tests.worker.processes import Stack, stack
 from worker import service
 from worker.service import probe_device
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def it(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Stack]:

@@ -14,8 +14,6 @@ from tests.services import running_postgresql
 from tests.waiting import wait_until
 from tests.worker.processes import START_SECONDS, Stack, model_tables, stack
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def it(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_qwen: Path) -> Iterator[Stack]:
