@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import InputError, suggest
-from bench.workloads import Workload
+
+if TYPE_CHECKING:
+    from bench.workloads import Workload
 
 #: what the name of a workload begins with that is a task of lm-eval
 PREFIX = "lm_eval:"
@@ -42,7 +44,7 @@ class Defined(NamedTuple):
     groups: frozenset[str]
 
 
-def harness_workload(name: str, *, where: str | None, folder: Path | None = None) -> Workload:
+def harness_workload(name: str, *, where: str | None, folder: Path | None = None) -> "Workload":
     """Return the workload of a task of lm-eval: its own one (`lm_eval:arc_easy`), or the one in a user's `folder`.
 
     `where` is the place that names it. Raises InputError for a task that the installed lm-eval does not have, and
@@ -156,7 +158,7 @@ def _task_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith("yaml") or "." not in name)
 
 
-def lm_eval_workload(name: str) -> Workload:
+def lm_eval_workload(name: str) -> "Workload":
     """Return the workload of one of lm-eval's own tasks, be it known or not."""
     return _workload(name, f"The task {name.removeprefix(PREFIX)} of lm-eval.")
 
@@ -183,7 +185,10 @@ def _shots(path: Path, depth: int = 5) -> int | None:
     return _shots(path.parent / included[1], depth - 1) if included and depth else None
 
 
-def _workload(name: str, description: str, files: dict[str, str] | None = None) -> Workload:
+def _workload(name: str, description: str, files: dict[str, str] | None = None) -> "Workload":
+    # Estimates of a batch's time need this module's names alone, and `status` shall start quickly.
+    from bench.workloads import Workload
+
     return Workload(name=name, task="text", kind="harness", description=description, files=files)
 
 

@@ -24,8 +24,9 @@ from bench.spec import hash_of
 from bench.workloads import Workload, workload_hash
 from db.engine import now
 from db.inserts import insert_new
+from db.reasons import IMPORTED
 from db.runs import environment_id, series_id
-from db.submissions import IMPORTED, NewBatch, insert_payload
+from db.submissions import NewBatch, insert_payload
 from db.tables import batch, job, machine, metric, model, run, sample, series_key
 from db.text import storable
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from bench.change_points import ChangePoint
 from db.driver import insertion
 from db.engine import now
-from db.repeat import CONFIRMATION, DISTURBED
+from db.reasons import CONFIRMATION, DISTURBED
 from db.tables import CLEAN_SPEED_RUN, change, job, run, series_key, unjudged
 
 #: the figure that is judged: the median of a speed run, never a tail

@@ -9,13 +9,10 @@ from bench.spec import JobSpec, hash_of
 from bench.sweep import PRIORITIES
 from db.engine import now
 from db.jobs import in_parts
-from db.submissions import IMPORTED, NewBatch, NewJob, insert_batch
+from db.reasons import CONFIRMATION, DISTURBED, IMPORTED
+from db.submissions import NewBatch, NewJob, insert_batch
 from db.tables import batch, job, run
 
-#: why a job is measured again whose run was disturbed
-DISTURBED = "contaminated"
-#: ... and whose run made a change suspected
-CONFIRMATION = "confirmation"
 #: a confirming job goes before what is due: the machine should still be as it was
 _RAISED = 10
 

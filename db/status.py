@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
-from bench.catalog import ModelEntry
 from bench.errors import InputError
 from bench.spec import JobSpec, describe
-from db.submissions import IMPORTED
+from db.reasons import IMPORTED
 from db.tables import attempt as attempt_table
 from db.tables import batch as batch_table
 from db.tables import in_state
@@ -21,6 +20,9 @@ from db.tables import job as job_table
 from db.tables import model as model_table
 from db.tables import run as run_table
 from db.workers import WorkerRow
+
+if TYPE_CHECKING:
+    from bench.catalog import ModelEntry
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
 
@@ -265,7 +267,7 @@ def _why(connection: Connection, group: Any, workers: list[WorkerRow]) -> str | 
     return _too_large(group, max(fitting, key=lambda w: w.memory_mib), _entry(connection, group.model_hash))
 
 
-def _too_large(group: Any, largest: WorkerRow, entry: ModelEntry | None) -> str:
+def _too_large(group: Any, largest: WorkerRow, entry: "ModelEntry | None") -> str:
     """Return both figures, what is needed and what is there, and what would help."""
     known = 0 if entry is None or group.precision not in entry.memory_gib else entry.memory_mib(group.precision)
     if group.tried and group.memory_mib > known:
@@ -280,7 +282,7 @@ def _too_large(group: Any, largest: WorkerRow, entry: ModelEntry | None) -> str:
     )
 
 
-def _smaller(entry: ModelEntry | None, needed_mib: int, there_mib: int) -> str:
+def _smaller(entry: "ModelEntry | None", needed_mib: int, there_mib: int) -> str:
     """Return the advice to take a precision that fits, the most exact one; empty where none does."""
     if entry is None:
         return ""
@@ -289,8 +291,11 @@ def _smaller(entry: ModelEntry | None, needed_mib: int, there_mib: int) -> str:
     return f", or run it in {fitting[max(fitting)]} ({_gib(max(fitting))})" if fitting else ""
 
 
-def _entry(connection: Connection, model_hash: str) -> ModelEntry | None:
+def _entry(connection: Connection, model_hash: str) -> "ModelEntry | None":
     """Return a job's model; None where a newer benchbeat wrote it."""
+    # Read only where a job is too large, and a fifth of what `status` would take to start.
+    from bench.catalog import ModelEntry
+
     stored = connection.execute(select(model_table.c.entry).where(model_table.c.hash == model_hash)).scalar_one()
     try:
         return ModelEntry.model_validate_json(stored)

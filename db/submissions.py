@@ -15,9 +15,6 @@ from db.inserts import insert_many, insert_new
 from db.tables import alert, batch, item, job, media, model, strategy, workload
 from db.text import storable
 
-#: `reason` of a job that stands for a run of another tool: it was never queued, and nobody can measure it again
-IMPORTED = "imported"
-
 
 @dataclass(frozen=True, slots=True)
 class NewJob:

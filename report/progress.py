@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from db.repeat import DISTURBED
+from db.reasons import DISTURBED
 from db.status import BatchStatus, JobStatus, Waiting
 
 if TYPE_CHECKING:

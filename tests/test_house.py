@@ -72,6 +72,12 @@ def test_the_light_processes_import_nothing_heavy() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
+def test_what_only_looks_needs_nothing_of_what_submits() -> None:
+    unwanted = ("bench.catalog", "bench.sweep", "bench.workloads", "bench.scoring", "db.submissions")
+    done = run_python(LOADED, "report.status,db.live", ",".join(unwanted))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
 def test_help_imports_neither_the_database_nor_celery_nor_pydantic() -> None:
     code = "import sys\nfrom cli.root import run\nassert run(['--help']) == 0\nprint(*sys.modules, sep='\\n')"
     done = run_python(code)
