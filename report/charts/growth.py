@@ -1,5 +1,7 @@
 """How figures grow with a size, on two logarithmic axes: a straight line is a power."""
 
+import math
+
 from report.charts.canvas import (
     DASHES,
     INK,
@@ -19,6 +21,8 @@ from report.charts.data import Growth
 from report.charts.places import apart
 from report.charts.quantities import scale_for
 
+_LEAST_SPREAD = 100.0
+
 
 def draw_growth(data: Growth, width: int) -> str:
     """Draw a line of each kind, named at its end."""
@@ -36,7 +40,7 @@ def draw_growth(data: Growth, width: int) -> str:
     sheet = Sheet(width, 320 if width > 400 else 300)
     axes = sheet.axes(48, 26, right, 46)
     logarithmic(axes, "x", min(xs) / 1.15, max(xs) * 1.15)
-    logarithmic(axes, "y", min(ys) / 1.3, max(ys) * 1.3)
+    logarithmic(axes, "y", *_spread(min(ys) / 1.3, max(ys) * 1.3))
     rules(axes, "x")
     rules(axes, "y")
     ends = []
@@ -57,3 +61,12 @@ def draw_growth(data: Growth, width: int) -> str:
     sheet.text(0, 10, shortened(scale.unit or "count", 40), fontsize=SMALL, color=QUIET)
     sheet.text(width - right, sheet.height - 8, shortened(data.x_unit, 40), ha="right", fontsize=SMALL, color=QUIET)
     return sheet.svg()
+
+
+def _spread(low: float, high: float) -> tuple[float, float]:
+    """Return two powers of ten at least: on less, what hardly grows would look steep."""
+    if high / low >= _LEAST_SPREAD:
+        return low, high
+    middle = math.sqrt(low) * math.sqrt(high)  # of the product a float may have no room
+    half = math.sqrt(_LEAST_SPREAD)
+    return middle / half, middle * half

@@ -16,6 +16,7 @@ SOURCE = "costs"
 MOST_ROWS, MOST_CHARTS, MOST_LINES = 200, 12, 5
 #: columns in seconds, with what holds the same in the unit of the table
 _TOLD = {"latency_seconds": "figure", "beside_seconds": "beside"}
+_DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _RATIO = "95 %, of the median ratio, by order statistics"
 _HOW = (
     "Each figure was measured beside the bare thing in one run, in alternation; its ratio is the median of the pairs' "
@@ -75,18 +76,26 @@ class _Line:
     """A figure, or what stands beside it, at several sizes."""
 
     label: str
+    what: str
     column: str
     rows: tuple[Row, ...]
 
 
+#: what was measured, and on which database
+_Measured = tuple[str, str]
+
+
 def growth_charts(rows: Iterable[Row]) -> list[Chart]:
-    """Return a picture for each row of the table, and machine, that was taken at several sizes."""
-    groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
+    """Return a picture for each thing, on a machine, that was measured at several sizes; databases share one."""
+    groups: dict[tuple[str, str], dict[_Measured, list[Row]]] = {}
     for row in rows:
         if row["items"] and row["latency_seconds"] is not None:
             # "claim-sqlite/claim-from-n-queued-jobs@10000"
             name, _, what = str(row["workload"]).rpartition("@")[0].partition("/")
-            groups.setdefault((row["machine"], name), {}).setdefault(what, []).append(row)
+            stem, _, kind = name.rpartition("-")
+            database = _DATABASES.get(kind, "")
+            measured = what.replace("-", " "), database
+            groups.setdefault((row["machine"], stem if database else name), {}).setdefault(measured, []).append(row)
     several = len({machine for machine, _ in groups}) > 1
     found = []
     for (machine, name), figures in groups.items():
@@ -96,15 +105,17 @@ def growth_charts(rows: Iterable[Row]) -> list[Chart]:
     return found[:MOST_CHARTS]
 
 
-def _lines(figures: dict[str, list[Row]]) -> list[_Line]:
+def _lines(figures: dict[_Measured, list[Row]]) -> list[_Line]:
     """Return the lines of figures with two sizes or more, each before that of the bare thing beside it."""
+    is_one = len({what for what, _ in figures}) == 1
     lines = []
-    for what, rows in figures.items():
+    for (what, database), rows in figures.items():
         ordered = tuple(sorted(rows, key=lambda row: row["items"]))
-        for column, label in zip(_TOLD, (what, f"bare: {what}"), strict=True):
+        name = database if database and is_one else f"{what}{', ' if database else ''}{database}"
+        for column, label in zip(_TOLD, (name, f"{name}, bare"), strict=True):
             known = tuple(row for row in ordered if row[column])
             if len({row["items"] for row in known}) > 1:
-                lines.append(_Line(label.replace("-", " "), column, known))
+                lines.append(_Line(label, what, column, known))
     return lines
 
 
@@ -125,10 +136,13 @@ def _chart(name: str, lines: list[_Line]) -> Chart:
     ]
     title = f"Growth of {name}"
     table = Table(title, ("What", "n", "Median"), tuple(cells), (SOURCE,))
-    return Chart(title, f"{_grows(lines[0])} Both axes are logarithmic: a straight line is a power.", data, table)
+    told = "; ".join(_grows(line) for line in lines if line.column == "latency_seconds") or _grows(lines[0])
+    description = f"{lines[0].what}: {told}. Both axes are logarithmic: a straight line is a power."
+    return Chart(title, description[:1].upper() + description[1:], data, table)
 
 
 def _grows(line: _Line) -> str:
     first, last = line.rows[0], line.rows[-1]
     times = last[line.column] / first[line.column]
-    return f"{line.label} at n from {first['items']:,} to {last['items']:,}: {times:.3g} times as long."
+    span = f"from n = {first['items']:,} to {last['items']:,}"
+    return f"{line.label} {times:.3g} times as long {span}"

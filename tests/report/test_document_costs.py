@@ -73,11 +73,12 @@ def test_sizes_are_drawn_as_growth_with_their_table(database: Database) -> None:
     (chart,) = section(report_on(database), "growth").blocks
     assert isinstance(chart, Chart)
     assert isinstance(chart.data, Growth)
-    assert chart.title == "Growth of claim-sqlite"
-    assert chart.description.startswith("claim from n queued jobs at n from 10,000 to 100,000: 2 times as long.")
+    assert chart.title == "Growth of claim"
+    told = "Claim from n queued jobs: SQLite 2 times as long from n = 10,000 to 100,000. Both axes"
+    assert chart.description.startswith(told)
     assert (chart.data.x_unit, chart.data.y_unit) == ("n", "s")
     ours, bare = chart.data.lines
-    assert (ours.label, bare.label) == ("claim from n queued jobs", "bare: claim from n queued jobs")
+    assert (ours.label, bare.label) == ("SQLite", "SQLite, bare")
     assert [x for x, _ in ours.points] == [10_000, 100_000]
     assert [y for _, y in ours.points] == pytest.approx([0.00045, 0.0009])
     assert [y for _, y in bare.points] == pytest.approx([0.0003, 0.0006])
@@ -88,7 +89,7 @@ def test_sizes_are_drawn_as_growth_with_their_table(database: Database) -> None:
         (100_000, pytest.approx(0.6)),
     ]
     drawn = draw(chart.data)
-    assert "claim from n" in drawn.wide
+    assert "SQLite, bare" in drawn.wide
     assert "100,000" in drawn.wide
 
 
@@ -119,7 +120,7 @@ def test_two_machines_are_never_mixed(database: Database) -> None:
     assert isinstance(table, Table)
     assert table.columns[0] == "Machine"
     titles = [block.title for block in section(document, "growth").blocks if isinstance(block, Chart)]
-    assert titles == ["Growth of claim-sqlite on machine-a", "Growth of claim-sqlite on machine-b"]
+    assert titles == ["Growth of claim on machine-a", "Growth of claim on machine-b"]
     assert check_figures(document, database.url) > 24
 
 
