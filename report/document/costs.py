@@ -144,5 +144,5 @@ def _chart(name: str, lines: list[_Line]) -> Chart:
 def _grows(line: _Line) -> str:
     first, last = line.rows[0], line.rows[-1]
     times = last[line.column] / first[line.column]
-    span = f"from n = {first['items']:,} to {last['items']:,}"
-    return f"{line.label} {times:.3g} times as long {span}"
+    name = "" if line.label == line.what else f"{line.label} "
+    return f"{name}{times:.3g} times as long from n = {first['items']:,} to {last['items']:,}"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from bench.errors import suggest
+from bench.errors import InputError, suggest
+from cli.whole_files import check_writable
 from db.settings import load_settings
 from tests.performance import table
 from tests.performance.answers import batching_row, scoring_row
@@ -126,7 +127,8 @@ def main(
             click.echo(name)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    # Before anything is measured: a history that can't be written is told at once.
+    # Before anything is measured: what can't be written is told at once.
+    _check_writable(json_file)
     history = None if record is None else chosen_history(record)
     facts = table.head(quick=quick)
     click.echo(table.head_in_words(facts) + "\n")
@@ -150,6 +152,14 @@ def main(
         click.echo(history.store(text))
     if failed:
         raise click.ClickException(f"not measured, since they failed (see above): {', '.join(failed)}")
+
+
+def _check_writable(file: Path | None) -> None:
+    try:
+        if file is not None:
+            check_writable(file)
+    except InputError as error:
+        raise click.UsageError(f"--json: {error}") from None
 
 
 def pick(only: Sequence[str]) -> list[str]:

@@ -148,7 +148,7 @@ def test_results_are_recorded_in_a_history_that_every_command_reads(home: Path, 
     assert found.count("Slower, found in the history") == found.count("git_commit aaaaaaa") == 2
     report = ask("report").stdout
     assert "Growth of claim" in report
-    assert "at n from 10,000 to 100,000: 1 times as long" in report
+    assert "Claim from n jobs: 1 times as long from n = 10,000 to 100,000" in report
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,13 @@ def test_a_history_that_cant_be_written_is_told_before_anything_is_measured(
     done = CliRunner().invoke(main, ["--quick", "--only", "help", "--record", given])
     assert done.exit_code == 2
     assert said in done.output
+    assert "measuring" not in done.output
+
+
+def test_a_file_that_cant_be_written_is_told_before_anything_is_measured(home: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--quick", "--only", "help", "--json", str(tmp_path / "gone" / "bench.json")])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
     assert "measuring" not in done.output
 
 
