@@ -186,7 +186,7 @@ def end_cancelled(database: Database, job_id: int, attempt: int) -> bool:
 def close_attempt(
     connection: Connection, job_id: int, attempt: int, outcome: str, *, error: str | None = None, stderr: str = ""
 ) -> None:
-    """Write how an attempt failed to be done. One that ended by its own word keeps that; a lost one may still speak."""
+    """Write how an attempt ended that was not done. Its own word stays; one given up for lost may still speak."""
     statement = update(attempt_table).where(
         attempt_table.c.job_id == job_id,
         attempt_table.c.attempt == attempt,

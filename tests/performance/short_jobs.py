@@ -48,8 +48,10 @@ def short_jobs_rows(world: World) -> Iterator[Result]:
     )
     sizes = world.sizes
     # Processes take four times as long, and few rounds tell them from the others.
-    told = [len(ways) if number < sizes.short_process_sweeps else 2 for number in range(sizes.short_sweeps)]
-    rounds = [_round(ways[:some], number) for number, some in enumerate(told)]
+    rounds = [
+        _round(ways if number < sizes.short_process_sweeps else ways[:2], number)
+        for number in range(sizes.short_sweeps)
+    ]
     queued, script = ([each[place] for each in rounds] for place in (0, 1))
     processes = [each[2] for each in rounds if len(each) > 2]
     jobs = f"{len(sweep.specs)} short jobs on one model, submit to last run"
@@ -57,12 +59,11 @@ def short_jobs_rows(world: World) -> Iterator[Result]:
         ("a script that loads once and makes the same calls", 1.05, script),
         ("a process for each job", 1 / 3, processes),
     ):
-        ours = tuple(queued[: len(theirs)])
         yield Result(
             row="short-jobs",
             what=jobs,
             unit="s",
-            ours=ours,
+            ours=tuple(queued[: len(theirs)]),
             goal=RatioAtMost(goal),
             beside=beside,
             theirs=tuple(theirs),
