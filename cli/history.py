@@ -1,6 +1,6 @@
 """`history`: what was measured, the best of it, and what strategies gain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +11,7 @@ from cli.context import State
 from cli.options import COUNT, ID, names_in, output_option
 
 if TYPE_CHECKING:
+    from db.conditions import Condition
     from db.history import Query
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -204,20 +205,23 @@ def _print_trends(state: State, query: "Query", figure: str | None, output: str,
 
 
 def say_nothing(state: State, output: str, columns: list[str], query: "Query") -> int:
-    """Say that no run matches, and which name is unknown, or that there is no run at all; return exit code 4."""
+    """Say why there is nothing to show, and return exit code 4."""
+    code = _none(output, columns)
+    click.echo(why_nothing(state, query.conditions), err=True)
+    return code
+
+
+def why_nothing(state: State, conditions: "Sequence[Condition]") -> str:
+    """Return that no run matches, and which name is unknown, or that there is no run at all."""
     from db.history import Query
     from db.history import history as read_history
     from db.names import unknown_names
 
-    code = _none(output, columns)
     with state.database.read() as connection:
         if not read_history(connection, Query(limit=1)).rows:
-            said = "nothing was measured yet; begin with `benchbeat run`"
-        else:
-            unknown = unknown_names(connection, query.conditions)
-            said = f"no run matches{': ' if unknown else ''}{'. '.join(unknown)}"
-    click.echo(said, err=True)
-    return code
+            return "nothing was measured yet; begin with `benchbeat run`"
+        unknown = unknown_names(connection, conditions)
+    return f"no run matches{': ' if unknown else ''}{'. '.join(unknown)}"
 
 
 def _none(output: str, columns: list[str]) -> int:

@@ -8,6 +8,7 @@ import click
 
 from cli.completion import names_of
 from cli.context import State
+from cli.history import why_nothing
 from cli.options import ID, names_in
 from cli.patience import patience
 from cli.whole_files import check_writable, is_special, named, whole
@@ -81,14 +82,14 @@ def report(
     from report.document.build import is_empty
 
     if is_empty(document) and not files:
-        click.echo(_nothing(scope), err=True)
+        click.echo(_why_nothing(state, scope), err=True)
         return 4
     for name, text in texts:
         _write(name, text)
         if name != _STDOUT:
             state.say(f"The report is written to {name}")
     if is_empty(document):
-        click.echo(_nothing(scope), err=True)
+        click.echo(_why_nothing(state, scope), err=True)
         return 4
     return 0
 
@@ -100,10 +101,11 @@ def _build(state: State, scope: "Scope") -> "Document":
         return build_report(connection, scope, models=state.library.models)
 
 
-def _nothing(scope: "Scope") -> str:
-    from db.report_scope import Scope
+def _why_nothing(state: State, scope: "Scope") -> str:
+    from db.conditions import Condition
 
-    return "nothing was measured yet; begin with `benchbeat run`" if scope == Scope() else "no run matches"
+    named = (("model", scope.models), ("machine", scope.machines))
+    return why_nothing(state, [Condition(column, "=", name) for column, names in named for name in names])
 
 
 def _scope(

@@ -70,6 +70,9 @@ def test_an_empty_history_says_what_to_do(benchbeat: Command, history: Database)
 def test_no_run_in_the_span(benchbeat: Command, nights: Database) -> None:
     done = benchbeat("report", "--since", "2031-01-01")
     assert (done.code, done.err) == (4, "no run matches\n")
+    done = benchbeat("report", "--machine", "nope")
+    assert done.code == 4
+    assert done.err.startswith("no run matches: there is no machine 'nope' in the history")
 
 
 @pytest.mark.parametrize(
