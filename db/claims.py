@@ -142,7 +142,8 @@ def claim(
     The highest priority goes first; within it a job of `session_key`; then the oldest. With
     `max_wait_seconds` the oldest job that waited longer goes before all of them, but for a worker of one batch.
     """
-    with database.write() as connection:
+    # A power cut that makes SQLite forget the claim ends its worker too: the job is queued, as it was.
+    with database.write(durable=False) as connection:
         dialect = connection.dialect.name
         kind = (dialect, claimant.batch_id is not None)
         queues = list(claimant.queues)

@@ -63,6 +63,8 @@ class Database:
         self._writer = self._engine(read_only=False)
         # Readers of SQLite must not queue for the write lock that BEGIN IMMEDIATE takes.
         self._reader = self._engine(read_only=True) if self.is_sqlite else self._writer
+        # PostgreSQL outlived by its workers would forget what they hold: there every commit waits for the disk.
+        self._hasty_writer = self._engine(read_only=False, durable=False) if self.is_sqlite else self._writer
 
     @property
     def safe_url(self) -> str:
@@ -71,9 +73,14 @@ class Database:
         return self._parsed.difference_update_query(secret).render_as_string(hide_password=True)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a transaction that commits at the end. Raises UnavailableError where the database can't be had."""
-        with self._wrapped(), self._writer.begin() as connection:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Open a transaction that commits at the end. Raises UnavailableError where the database can't be had.
+
+        One that need not be `durable` may be forgotten in a power cut, by SQLite and together with this process; the
+        next durable commit, whoever's, puts it on the disk.
+        """
+        engine = self._writer if durable else self._hasty_writer
+        with self._wrapped(), engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -84,8 +91,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection."""
-        self._writer.dispose()
-        self._reader.dispose()
+        for engine in (self._writer, self._hasty_writer, self._reader):
+            engine.dispose()
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:
@@ -114,10 +121,10 @@ class Database:
             "or unset BENCHBEAT_DATABASE_URL to use SQLite"
         )
 
-    def _engine(self, *, read_only: bool) -> Engine:
+    def _engine(self, *, read_only: bool, durable: bool = True) -> Engine:
         if self.is_sqlite:
             url = self._parsed.render_as_string(hide_password=False)
-            return _sqlite_engine(url, read_only=read_only, foreign_keys=self._foreign_keys)
+            return _sqlite_engine(url, read_only=read_only, durable=durable, foreign_keys=self._foreign_keys)
         return create_engine(
             self._parsed,
             pool_pre_ping=True,
@@ -166,7 +173,7 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
         time.sleep(0.01)
 
 
-def _sqlite_engine(url: str, *, read_only: bool, foreign_keys: bool) -> Engine:
+def _sqlite_engine(url: str, *, read_only: bool, durable: bool, foreign_keys: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -175,7 +182,7 @@ def _sqlite_engine(url: str, *, read_only: bool, foreign_keys: bool) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         _write_ahead(cursor)
-        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         cursor.execute("PRAGMA fullfsync=ON")
         cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         cursor.close()

@@ -9,9 +9,10 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock, Thread, Timer
+from threading import Lock, Thread
 
 log = logging.getLogger("benchbeat.worker")
 
@@ -23,6 +24,7 @@ _END_SECONDS = 2.0
 class Awake:
     """Keeps this machine awake while, and shortly after, `kept` is entered. Where that can't be had it says so once.
 
+    Whoever holds it calls `release_idle` now and then: a timer for every job would take longer than a short one.
     It prevents the sleep of an idle machine; a closed lid or an empty battery still decide for themselves.
     """
 
@@ -31,36 +33,38 @@ class Awake:
         self._system = system or platform.system()
         self._lock = Lock()
         self._helper: _Helper | None = None
-        self._timer: Timer | None = None
+        self._users = 0
+        self._idle_since = time.monotonic()
         self._given_up = False
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keep the machine awake. Never raises."""
         with self._lock:
-            self._stop_timer()
+            self._users += 1
             self._ensure_helper()
         try:
             yield
         finally:
-            with self._lock, suppress(RuntimeError):  # a process that ends starts no thread any more
-                if self._helper is not None:
-                    self._timer = Timer(self._linger_seconds, self.close)
-                    self._timer.daemon = True
-                    self._timer.start()
+            with self._lock:
+                self._users -= 1
+                self._idle_since = time.monotonic()
 
-    def close(self) -> None:
-        """Let the machine sleep again."""
+    def release_idle(self) -> None:
+        """Let the machine sleep again where nothing has run for a while."""
         with self._lock:
-            self._stop_timer()
+            if self._users or time.monotonic() - self._idle_since < self._linger_seconds:
+                return
             helper, self._helper = self._helper, None
         if helper is not None:
             helper.stop()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def close(self) -> None:
+        """Let the machine sleep again."""
+        with self._lock:
+            helper, self._helper = self._helper, None
+        if helper is not None:
+            helper.stop()
 
     def _ensure_helper(self) -> None:
         if self._given_up or (self._helper is not None and self._helper.alive):

@@ -23,7 +23,10 @@ _PROGRESS_SECONDS = 1.0
 
 
 class Heartbeat:
-    """Beats in a thread of its own: a database that does not answer must hold up neither the job nor its end."""
+    """Beats in a thread of its own: a database that does not answer must hold up neither the job nor its end.
+
+    The thread is started by a look: whoever follows the job looks several times a second.
+    """
 
     def __init__(self, database: Database, job: Claimed, lease_seconds: float) -> None:
         self._database, self._job, self._lease_seconds = database, job, lease_seconds
@@ -31,10 +34,11 @@ class Heartbeat:
         self._progress: Progress | None = None
         self._stored: Progress | None = None
         self._reason: str | None = None
+        self._started = self._extended
+        self._thread: Thread | None = None
         self._ended = Flag()
 
     def __enter__(self) -> Self:
-        Thread(target=with_log_context(self._beat_until_ended), name="heartbeat", daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -44,6 +48,10 @@ class Heartbeat:
     def look(self, progress: Progress | None) -> str | None:
         """Take the job's progress; return why it must stop (`lost`, `cancelled`), or None."""
         self._progress = progress
+        # Starting a thread takes longer than a job of milliseconds, which needs none.
+        if self._thread is None and time.monotonic() - self._started >= _BEAT_SECONDS:
+            self._thread = Thread(target=with_log_context(self._beat_until_ended), name="heartbeat", daemon=True)
+            self._thread.start()
         return self._reason
 
     def _beat_until_ended(self) -> None:

@@ -140,7 +140,8 @@ class Runner:
         self._awake.close()
 
     def release_idle(self, idle_seconds: float) -> None:
-        """End a session that had nothing to do for so long: it holds the device's memory."""
+        """End a session that had nothing to do for so long: it holds the device's memory. The machine may sleep."""
+        self._awake.release_idle()
         if time.monotonic() - self.idle_since < idle_seconds or not self._one_at_a_time.acquire(blocking=False):
             return
         try:
@@ -332,6 +333,13 @@ class Runner:
             path = None
         return self._store(result, path)
 
+    def _secure(self, path: Path | None) -> None:
+        try:
+            if path is not None:
+                self.spool.secure(path)
+        except OSError as error:
+            log.warning("the spool can't be written to the disk (%s)", error)
+
     def _store(self, result: Spooled, path: Path | None) -> str:
         """Store a result, and its file in the spool no more. Raises UnavailableError where the database is away."""
         job_id, attempt = result.job_id, result.attempt
@@ -342,6 +350,7 @@ class Runner:
                 max_repeats=self.settings.max_repeats,
             )
         except UnavailableError:
+            self._secure(path)
             raise
         except Exception as error:
             # The next try would end the same, and keep everything behind it from being stored.

@@ -31,7 +31,10 @@ class Spool:
         self.folder = folder
 
     def write(self, result: Spooled) -> Path:
-        """Write a result so that it survives a crash at any moment. Raises OSError where the disk is full."""
+        """Write a result so that it survives this process, killed at any moment. Raises OSError where the disk is full.
+
+        Of a power cut only `secure` makes it safe: most results are in the database, on its disk, milliseconds later.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         # Histories that take turns in a home count their jobs alike: one must not overwrite what another one waits for.
         history = hashlib.sha256(result.database.encode()).hexdigest()[:8]
@@ -40,14 +43,18 @@ class Spool:
         try:
             with partial.open("w", encoding="utf-8") as file:
                 file.write(result.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
             os.replace(partial, path)
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-        _sync_folder(self.folder)
         return path
+
+    def secure(self, path: Path) -> None:
+        """Wait until a result that the database did not take is on the disk. Raises OSError where that fails."""
+        with suppress(FileNotFoundError):  # stored meanwhile by another worker of this home
+            _sync(path)
+            # The file's name is only safe once the folder is.
+            _sync(self.folder)
 
     def waiting(self) -> Iterator[tuple[Path, Spooled]]:
         """Yield the results that wait, the oldest first; one that can't be read is set aside as `.broken`."""
@@ -89,9 +96,8 @@ def _written_at(path: Path) -> float:
     return 0.0
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself is only safe on disk once the folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from worker.protocol import Event, Failed, Finished, Go, Locked, Order, Progress
 STDERR_TAIL_BYTES = 4096
 #: a log that grew beyond this is set aside when the next session starts
 _LOG_BYTES = 10 * 2**20
+#: an order that is no longer fits into the pipe whatever the session does
+_SHORT_ORDER_BYTES = 4096
 #: pause between two looks at the lease and the clock
 _LOOK_SECONDS = 0.25
 
@@ -55,10 +58,8 @@ Check = Callable[[Progress | None], str | None]
 def oom_kills(proc: Path = Path("/proc")) -> int:
     """Return how often Linux has killed a process for want of memory since it started; 0 where nobody tells."""
     with suppress(OSError, ValueError):
-        for line in (proc / "vmstat").read_text(encoding="ascii").splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
+        found = re.search(rb"^oom_kill (\d+)$", (proc / "vmstat").read_bytes(), re.MULTILINE)
+        return int(found[1]) if found else 0
     return 0
 
 
@@ -129,11 +130,14 @@ class SessionProcess:
         The time limit counts from the moment the device is locked, for a gated order from that in which it may begin.
         """
         self._log_offset = self._log.stat().st_size if self._log.exists() else 0
-        self._oom_kills = oom_kills()
-        # In a thread: a session that hangs, or still imports torch, reads nothing, and an order may fill the pipe.
         line = order.model_dump_json().encode() + b"\n"
-        self._sending = Thread(target=self._send, args=(line,), name="session-order", daemon=True)
-        self._sending.start()
+        if len(line) <= _SHORT_ORDER_BYTES:
+            self._send(line)
+        else:
+            # In a thread: a session that hangs, or still imports torch, reads nothing, and an order may fill the pipe.
+            self._sending = Thread(target=self._send, args=(line,), name="session-order", daemon=True)
+            self._sending.start()
+        self._oom_kills = oom_kills()
         try:
             return self._follow(_Following(order, job_seconds, watch), check)
         finally:

@@ -36,6 +36,8 @@ _LOOK_PAUSE = 400
 _LOOK_SECONDS = 2.0
 #: a look is as good as a new one for so long
 _FRESH_SECONDS = 0.25
+#: a reading of what costs less is: the gate took one just before the job begins
+_SAME_MOMENT_SECONDS = 0.05
 #: how long a moment has to be in which the machine is quiet
 MOMENT_SECONDS = 0.5
 #: what counts as this moment
@@ -105,7 +107,10 @@ class Witness:
     def begin(self) -> None:
         """Begin the span that is judged; what was seen before is no part of it."""
         with self._at_work():
-            self._sample(fresh_state=True)
+            if self._before is None or time.monotonic() - self._before.at > _SAME_MOMENT_SECONDS:
+                self._sample()
+            if self._state_age() > _SAME_MOMENT_SECONDS:
+                self._read_state()
             # Of jobs of milliseconds one look serves several: what was used since then is hardly worth a name.
             if not self._names.are_fresh():
                 self._look(now=True)
@@ -155,11 +160,14 @@ class Witness:
         with self._failing_once():
             self._read_processors()
         if fresh_state or self._state_age() >= self._readings.state_seconds:
-            with self._failing_once():
-                self._last_state = self._readings.state()
-                if self._span is not None:
-                    self._span.states.append(self._last_state)
+            self._read_state()
             self._look(idle=True)
+
+    def _read_state(self) -> None:
+        with self._failing_once():
+            self._last_state = self._readings.state()
+            if self._span is not None:
+                self._span.states.append(self._last_state)
 
     def _look(self, *, now: bool = False, idle: bool = False) -> None:
         with self._failing_once():

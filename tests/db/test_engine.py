@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,8 @@ def test_references_are_held(database: Database) -> None:
 
 def test_sqlite_is_set_up_to_lose_nothing(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
-        for transaction in (database.write, database.read):
+        hasty = partial(database.write, durable=False)
+        for transaction, synchronous in ((database.write, 2), (database.read, 2), (hasty, 1)):
             with transaction() as connection:
                 pragmas = {
                     name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
@@ -116,7 +118,7 @@ def test_sqlite_is_set_up_to_lose_nothing(sqlite_url: str) -> None:
                 }
             assert pragmas == {
                 "journal_mode": "wal",
-                "synchronous": 2,
+                "synchronous": synchronous,
                 "fullfsync": 1,
                 "foreign_keys": 1,
                 "busy_timeout": 30_000,

@@ -41,6 +41,7 @@ class Script:
         """Measure at once."""
         self.emit(Locked(waited_seconds=0.0))
         self.emit(Progress(phase="measuring", done=1))
+        self.emit(Released())
         self._finish(order)
 
     def second(self, order: Order) -> None:

@@ -135,11 +135,24 @@ def test_a_row_of_jobs_starts_one_helper(programs: Programs, make: Callable[...,
     assert alive(pid)
 
 
-def test_an_idle_worker_lets_the_machine_sleep(programs: Programs, make: Callable[..., Awake]) -> None:
-    it = make(linger_seconds=0.05)
+def test_a_worker_that_is_idle_for_a_moment_keeps_the_machine_awake(
+    programs: Programs, make: Callable[..., Awake]
+) -> None:
+    it = make()
     with it.kept():
         pid, _ = programs.wait_call()
-    wait_until(lambda: not alive(pid), "the helper has ended")
+    it.release_idle()
+    assert alive(pid)
+
+
+def test_an_idle_worker_lets_the_machine_sleep(programs: Programs, make: Callable[..., Awake]) -> None:
+    it = make(linger_seconds=0.0)
+    with it.kept():
+        pid, _ = programs.wait_call()
+        it.release_idle()
+        assert alive(pid), "a job runs"
+    it.release_idle()
+    assert not alive(pid)
     with it.kept():
         second, _ = programs.wait_call(2)
         assert alive(second)

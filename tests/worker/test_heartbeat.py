@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ def job(database: Database) -> Claimed:
 def test_progress_is_stored_with_the_lease(database: Database, job: Claimed) -> None:
     before = job_row(database, job.id).lease_until
     with Heartbeat(database, job, 100.0) as beats:
-        assert beats.look(Progress(phase="measuring", done=3)) is None
-        wait_until(lambda: job_row(database, job.id).progress, "the progress is stored")
+        progress = Progress(phase="measuring", done=3)
+        wait_until(lambda: beats.look(progress) or job_row(database, job.id).progress, "the progress is stored")
     row = job_row(database, job.id)
     assert '"phase":"measuring","done":3' in row.progress
     assert row.lease_until > before
@@ -47,9 +48,16 @@ def test_a_database_that_hangs_holds_nothing_up(
 
     monkeypatch.setattr(heartbeat, "look_at_lease", hang)
     with Heartbeat(database, job, 100.0) as beats:
-        assert asked.wait(20)
+        wait_until(lambda: beats.look(None) or asked.is_set(), "the database is asked")
         assert beats.look(None) is None
     answer.set()
+
+
+def test_a_job_of_milliseconds_needs_no_thread(database: Database, job: Claimed) -> None:
+    with Heartbeat(database, job, 100.0) as beats:
+        assert beats.look(None) is None
+        assert "heartbeat" not in {each.name for each in enumerate_threads()}
+        wait_until(lambda: beats.look(None) or "heartbeat" in {each.name for each in enumerate_threads()}, "it beats")
 
 
 @pytest.mark.parametrize("error", [UnavailableError("away"), RuntimeError("a fault")])

@@ -88,13 +88,24 @@ def test_a_result_that_another_worker_stored_meanwhile_is_passed_over(spool: Spo
 
 
 def test_a_full_disk_leaves_nothing_behind(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
+    def full(source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         spool.write(spooled())
     assert names(spool.folder) == []
+
+
+def test_a_result_that_has_to_wait_is_on_the_disk_with_its_name(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    path = spool.write(spooled())
+    assert synced == [], "the database takes most of them at once"
+    spool.secure(path)
+    assert synced == [path.stat().st_ino, spool.folder.stat().st_ino]
+    spool.remove(path)
+    spool.secure(path)
 
 
 def test_a_spool_that_can_not_be_made_says_so(tmp_path: Path) -> None:

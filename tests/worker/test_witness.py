@@ -26,7 +26,7 @@ class Machine:
         self.busy = self.stolen = self.own = 0.0
         self.state_now = State(0.0, power_source="mains", swapped_bytes=0)
         self.running: dict[int, Process] = {7: Process(1.0, "cron", 5.0)}
-        self.looks = self.states = 0
+        self.read = self.looks = self.states = 0
 
     def pass_(self, seconds: float, *, others: float = 0.0, own: float = 1.0, name: str = "ffmpeg") -> None:
         """Let time pass, in which others use so many processors and we use so many."""
@@ -38,6 +38,7 @@ class Machine:
             self.running[99] = before._replace(seconds=before.seconds + others * seconds)
 
     def processors(self) -> Processors | None:
+        self.read += 1
         return Processors(self.clock(), self.busy, self.stolen, self.own)
 
     def state(self) -> State:
@@ -96,6 +97,19 @@ def test_what_was_before_is_no_part_of_it(it: Witness, machine: Machine) -> None
     seen = it.end()
     assert seen is not None
     assert (seen.watched_seconds, seen.others_busy_seconds, seen.greediest) == (4, 2, "ffmpeg")
+
+
+def test_what_the_gate_has_just_read_is_not_read_again(it: Witness, machine: Machine) -> None:
+    it.noise()
+    machine.pass_(0.5)
+    it.noise()
+    read, told = machine.read, machine.states
+    it.begin()
+    it.begin()
+    assert (machine.read, machine.states) == (read, told + 1), "the state is older"
+    machine.pass_(0.1)
+    it.begin()
+    assert (machine.read, machine.states) == (read + 1, told + 2)
 
 
 def test_a_process_that_was_busy_long_before_is_not_taken_for_the_hog(it: Witness, machine: Machine) -> None:

@@ -5,10 +5,12 @@ count that this process may run on, so that a container or a `taskset` on some o
 """
 
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +20,8 @@ from worker.readings.nvidia import NvidiaGpu
 
 #: more than the longest /proc/PID/stat
 _STAT_BYTES = 4096
+#: pages swapped in and out, in /proc/vmstat
+_SWAPPED = re.compile(r"^pswp(?:in|out) (\d+)$", re.MULTILINE)
 #: governors that scale by themselves are called `powersave` too where the processor decides (intel_pstate, amd_pstate)
 _SELF_GOVERNED = ("intel_pstate", "amd-pstate", "amd-pstate-epp")
 
@@ -135,10 +139,15 @@ class LinuxReadings:
         name, parent, started = head.partition("(")[2], int(fields[1]), int(fields[19]) / self._ticks
         return _Stat(name, parent, started, times[0] + times[1], sum(times))
 
+    @cached_property
+    def _throttle_files(self) -> list[Path]:
+        folders = [self._sys / f"devices/system/cpu/{cpu}/thermal_throttle" for cpu in self._allowed]
+        files = [each / f"{kind}_throttle_total_time_ms" for each in folders for kind in ("core", "package")]
+        return [file for file in files if file.exists()]
+
     def _throttled_seconds(self) -> float | None:
         """Return how long heat held down the processor that it held down longest (Intel)."""
-        files = [self._sys / f"devices/system/cpu/{cpu}/thermal_throttle" for cpu in self._allowed]
-        sums = [_number(each / f"{kind}_throttle_total_time_ms") for each in files for kind in ("core", "package")]
+        sums = [_number(file) for file in self._throttle_files]
         known = [each for each in sums if each is not None]
         return max(known) / 1000 if known else None
 
@@ -149,9 +158,8 @@ class LinuxReadings:
         return int(total) / 1e6 if first.startswith("some") and total.isdigit() else None
 
     def _swapped_bytes(self) -> int | None:
-        text = _read(self._proc / "vmstat") or ""
-        pages = [int(line.split()[1]) for line in text.splitlines() if line.startswith(("pswpin ", "pswpout "))]
-        return sum(pages) * self._page_bytes if pages else None
+        pages = _SWAPPED.findall(_read(self._proc / "vmstat") or "")
+        return sum(map(int, pages)) * self._page_bytes if pages else None
 
     def _power_source(self) -> PowerSource | None:
         """Return what the machine runs on; a mouse's battery is not the machine's."""
@@ -206,7 +214,8 @@ def _clocks() -> tuple[float, float]:
 
 def _read(file: Path) -> str | None:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        with open(file, "rb", buffering=0) as opened:  # a file of the kernel's is read at once
+            return opened.read().decode("utf-8", "replace")
     except OSError:
         return None
 
