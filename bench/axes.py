@@ -99,6 +99,8 @@ def _check(key: str, value: Any, library: Library, where: str) -> Any:
         return value
     if isinstance(value, bool) and key not in _SWITCHES:
         raise InputError(f"{str(value).lower()} is no value for it", where=where)
+    if key in _SWITCHES and str(value).lower() not in ("true", "false"):  # an option's is a text
+        raise InputError(f"must be true or false (it is {value!r})", where=where)
     try:
         return getattr(JobSpec(**{"model": "m", "workload": "w", key: value}), key)
     except ValidationError as error:

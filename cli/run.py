@@ -1,6 +1,7 @@
 """`benchbeat run`: the whole stack for one batch."""
 
 import os
+import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from cli.submit import check_can_be_had, ring
 def run(state: State, /, sweep: Path | None, output: str, key: str | None, **options: Any) -> int:
     """Submit SWEEP (or the options), run it on this machine, show progress and print the results.
 
-    If a worker of this machine runs already, it does the work. Ctrl-C leaves the rest of the batch queued.
+    If a worker of this machine runs already, it does the work. Ctrl-C and SIGTERM leave the rest of the batch queued.
 
     \b
     Examples:
@@ -48,19 +49,29 @@ def run(state: State, /, sweep: Path | None, output: str, key: str | None, **opt
     state.say(f"batch {batch_id}: {said}")
     ring(state)
     is_open = bool(snapshot(database, batch_id).batch.open)
+    before = signal.signal(signal.SIGTERM, _end)  # without a handler it would leave the worker behind
     child = _start_worker(state, batch_id) if is_open and not _owner(state) else None
     try:
         if child is None:
             last = follow(database, batch_id, to_the_last=False, quiet=state.quiet)
         else:
             last = follow(database, batch_id, gone=lambda: child.poll() is not None, quiet=state.quiet)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         _say_how_to_go_on(state, batch_id, child)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(ended, _Terminated) else signal.SIGINT)
     finally:
         if child is not None:
             stop_service(child)
+        signal.signal(signal.SIGTERM, before)
     return _finish(state, last.batch.id, output)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+
+def _end(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _owner(state: State) -> bool:

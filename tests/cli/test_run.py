@@ -1,6 +1,7 @@
 """`run`, as far as it goes without a model: whose worker works, what is said at the end and after Ctrl-C."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,15 +22,15 @@ SMALL = ("--model", "smollm2-135m", "--workload", "facts", "--items", "2")
 class FakeWorker:
     """Stands for the worker process that `run` starts: it acts on the database when it is looked at."""
 
-    def __init__(self, database: Database, *, fails: bool = False, interrupted: bool = False) -> None:
-        self.database, self.fails, self.interrupted = database, fails, interrupted
+    def __init__(self, database: Database, *, fails: bool = False, signalled: int = 0) -> None:
+        self.database, self.fails, self.signalled = database, fails, signalled
         self.pid, self.stopped, self.returncode = 1, False, 0
 
     def poll(self) -> int | None:
         """Do the work, once."""
-        if self.interrupted:
-            self.interrupted = False
-            raise KeyboardInterrupt
+        if self.signalled:
+            number, self.signalled = self.signalled, 0
+            signal.raise_signal(number)
         job = claimed_by(self.database, add_worker(self.database, queues=("any.1",)))
         if self.fails:
             fail_job(self.database, job.id, job.attempt, error="the model is gone", max_attempts=1)
@@ -81,12 +82,13 @@ def test_a_failed_job_is_named_with_its_reason_and_the_log(
     assert "begin with" not in done.err
 
 
-def test_ctrl_c_leaves_the_rest_queued_and_says_how_to_go_on(
-    benchbeat: Command, history: Database, redis: str, started: list[FakeWorker]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_the_rest_queued_and_says_how_to_go_on(
+    benchbeat: Command, history: Database, redis: str, started: list[FakeWorker], number: int, code: int
 ) -> None:
-    started.append(FakeWorker(history, interrupted=True))
+    started.append(FakeWorker(history, signalled=number))
     done = benchbeat("run", *SMALL)
-    assert done.code == 130
+    assert done.code == code
     assert done.err.endswith(
         "Stopping ...\nBatch 1 keeps 1 unfinished job. "
         "Go on with `benchbeat up`, or cancel with `benchbeat cancel --batch 1`.\n"

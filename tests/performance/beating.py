@@ -48,7 +48,7 @@ def heartbeat_rows(world: World) -> Iterator[Result]:
             return measured(heartbeat.look)
 
     try:
-        pairs = alternate(beating, lambda: measured(lambda progress: None), world.sizes.generations)
+        pairs = alternate(beating, lambda: measured(lambda progress: None), world.sizes.heartbeats)
     finally:
         session.stop()
         database.dispose()

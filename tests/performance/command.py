@@ -1,6 +1,7 @@
 """The command: picks rows, measures them one after the other, prints the table."""
 
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -8,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
-from bench.errors import InputError, suggest
-from cli.whole_files import check_writable
+from bench.errors import BenchbeatError, InputError, suggest
+from cli.whole_files import check_writable, whole
 from db.settings import load_settings
 from tests.performance import table
 from tests.performance.answers import batching_row, scoring_row
@@ -32,7 +34,7 @@ from tests.performance.llama import llama_rows
 from tests.performance.loading import loads_row
 from tests.performance.looking import LOOKERS, picture_rows
 from tests.performance.memory import memory_rows
-from tests.performance.recording import chosen_history
+from tests.performance.recording import OF_ITS_OWN, History, chosen_history
 from tests.performance.reporting import report_rows
 from tests.performance.results import AbsentError, Result
 from tests.performance.sessions import overhead_rows, second_job_rows
@@ -97,16 +99,20 @@ ROWS: dict[str, Measure] = {
 }
 
 
+#: rows of the table that are measured with another one
+_WITHIN = {"decode": ("noise",)}
+
+
 @click.command()
 @click.option("--only", "only", multiple=True, metavar="NAME", help="A row, or the beginning of several; repeatable.")
 @click.option("--list", "listed", is_flag=True, help="Name the rows and measure nothing.")
-@click.option("--quick", is_flag=True, help="Small sizes and a tiny model: sees that everything works, says little.")
-@click.option("--large", is_flag=True, help="Growth up to a million jobs and runs: half an hour, and 8 GB of disk.")
+@click.option("--quick", is_flag=True, help="Small sizes and a tiny model: sees that everything works, judges nothing.")
+@click.option("--large", is_flag=True, help="Growth up to a million jobs and runs: some minutes more, 8 GB of disk.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every reading.")
 @click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
 @click.option(
-    "--record", is_flag=False, flag_value="", metavar="[DATABASE]",
-    help="Store the results in a history: a file or a database's URL.  [of its own: performance.db in the home]",
+    "--record", is_flag=False, flag_value=OF_ITS_OWN, metavar="[DATABASE]",
+    help=f"Store the results in a history: a file or a database's URL.  [{OF_ITS_OWN}]",
 )  # fmt: skip
 def main(
     only: tuple[str, ...],
@@ -119,39 +125,82 @@ def main(
 ) -> None:
     """Measure what benchbeat itself costs, each row beside the bare thing in one run, in alternation.
 
-    A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval.
+    A row is met when its median is; a ratio is the median of the pairs' ratios with its 95 % interval. After Ctrl-C the
+    rows that were measured are printed, and written, all the same.
     """
     names = pick(only)
     if listed:
         for name in names:
             click.echo(name)
         return
-    signal.signal(signal.SIGTERM, _interrupt)
+    if quick and large:
+        raise click.UsageError("--quick and --large exclude each other")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     # Before anything is measured: what can't be written is told at once.
+    home = _home()
     _check_writable(json_file)
-    history = None if record is None else chosen_history(record)
+    history = None if record is None else chosen_history(record, ROWS)
     facts = table.head(quick=quick)
     click.echo(table.head_in_words(facts) + "\n")
-    home = load_settings()[0].home
-    home.mkdir(parents=True, exist_ok=True)
+    sizes = QUICK if quick else LARGE if large else Sizes()
     # In the home, where a commit costs what it costs there, and where the weights are.
     with tempfile.TemporaryDirectory(prefix="performance-", dir=home) as name:
         folder = Path(name)
-        sizes, weights_home = (QUICK, folder) if quick else (LARGE if large else Sizes(), home)
+        weights_home = folder if quick else home
         with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
-            results, failed = measure(world, names)
+            measured = measure(world, names)
     facts["load_average_at_the_end"] = table.load_average()
-    table.print_table(results, "md" if markdown else "table")
-    end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
-    click.echo(f"\nload average at the end {end}; {table.verdict(results)}")
     facts["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    if measured.results:
+        _tell(facts, measured.results, markdown)
+    else:
+        click.echo("Nothing was measured.", err=True)
+    problems = keep(facts, measured.results, json_file, history) if measured.results else []
+    if measured.failed:
+        problems.append(f"not measured, since they failed (see above): {', '.join(measured.failed)}")
+    if problems:
+        raise click.ClickException("; ".join(problems))
+    sys.exit(measured.exit_code)
+
+
+def _home() -> Path:
+    """Return the home, which is made where there is none."""
+    try:
+        home = load_settings()[0].home
+        home.mkdir(parents=True, exist_ok=True)
+        check_writable(home / "performance")
+    except (BenchbeatError, OSError) as error:
+        raise click.UsageError(f"the home can't be used ({error}); set BENCHBEAT_HOME") from None
+    return home
+
+
+def _tell(facts: dict[str, Any], results: Sequence[Result], markdown: bool) -> None:
+    """Print the table, and how many goals are missed."""
+    table.print_table(results, "md" if markdown else "table", judged=not facts["quick"])
+    end = " ".join(f"{load:.2f}" for load in facts["load_average_at_the_end"])
+    verdict = "--quick judges no goal" if facts["quick"] else table.verdict(results)
+    click.echo(f"\nload average at the end {end}; {verdict}")
+
+
+def keep(
+    facts: dict[str, Any], results: Sequence[Result], json_file: Path | None, history: History | None
+) -> list[str]:
+    """Write the results where they are wanted, each in spite of the other's failure; return what went wrong."""
+    problems: list[str] = []
     text = table.as_json(facts, results)
     if json_file is not None:
-        json_file.write_text(text, encoding="utf-8")
+        try:
+            with whole(json_file) as file:
+                file.write(text.encode())
+        except OSError as error:
+            problems.append(f"--json {json_file}: it can't be written ({error.strerror})")
     if history is not None:
-        click.echo(history.store(text))
-    if failed:
-        raise click.ClickException(f"not measured, since they failed (see above): {', '.join(failed)}")
+        try:
+            click.echo(history.store(text))
+        except BenchbeatError as error:
+            problems.append(f"--record: {error}")
+    return problems
 
 
 def _check_writable(file: Path | None) -> None:
@@ -163,17 +212,52 @@ def _check_writable(file: Path | None) -> None:
 
 
 def pick(only: Sequence[str]) -> list[str]:
-    """Return the rows whose name begins with one of the given, all where none is given. Raises UsageError."""
+    """Return the rows of these names, or whose name begins so; all where none is given. Raises UsageError."""
+    picked: set[str] = set()
     for name in only:
-        if not any(row.startswith(name) for row in ROWS):
-            raise click.UsageError(f"there is no row {name!r}{suggest(name, ROWS)}")
-    return [row for row in ROWS if not only or row.startswith(tuple(only))]
+        found = {name} if name in ROWS else {row for row in ROWS if name and row.startswith(name)}
+        if not found:
+            whose = next((row for row, others in _WITHIN.items() if name in others), None)
+            near = f"; it is measured with {whose!r}" if whose else suggest(name, [*ROWS, *_beginnings()])
+            raise click.UsageError(f"there is no row {name!r}{near or '; --list names them'}")
+        picked |= found
+    return [row for row in ROWS if not only or row in picked]
 
 
-def measure(world: World, names: Sequence[str]) -> tuple[list[Result], list[str]]:
-    """Measure rows, one after the other, telling of each on standard error; return also the names of those that failed.
+def _beginnings() -> set[str]:
+    return {row[:place] for row in ROWS for place, letter in enumerate(row) if letter == "-"}
 
-    One that fails takes no other with it: an hour's figures are not measured twice for it.
+
+class Measured(NamedTuple):
+    """What came of measuring."""
+
+    results: list[Result]
+    #: names of the rows that failed
+    failed: list[str]
+    #: the signal that ended it before its time
+    ended_by: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or as a shell says which signal ended it; 4 where nothing was measured."""
+        if self.ended_by is not None:
+            return 128 + self.ended_by
+        return 0 if self.results else 4
+
+
+class _Interrupted(BaseException):
+    """Ended by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
+
+
+def measure(world: World, names: Sequence[str]) -> Measured:
+    """Measure rows, one after the other, telling of each on standard error.
+
+    One that fails takes no other with it, nor does an interruption those before it: an hour's figures are not measured
+    twice for it.
     """
     results: list[Result] = []
     failed: list[str] = []
@@ -185,6 +269,9 @@ def measure(world: World, names: Sequence[str]) -> tuple[list[Result], list[str]
         except AbsentError as reason:
             click.echo(f"not measured: {reason}", err=True)
             continue
+        except _Interrupted as interrupted:
+            click.echo(f"interrupted; {len(results)} figures were taken before", err=True)
+            return Measured(results, failed, interrupted.number)
         except Exception:  # noqa: BLE001 - whatever it is, it is told
             click.echo(f"failed\n{traceback.format_exc()}", err=True)
             failed.append(name)
@@ -192,8 +279,11 @@ def measure(world: World, names: Sequence[str]) -> tuple[list[Result], list[str]
         figures = ", ".join(table.figure(result) for result in measured)
         click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
         results += measured
-    return results, failed
+    return Measured(results, failed)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    # A second one would come in the middle of ending what was started.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise _Interrupted(number)

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from bench.causes import first_line
 from tests.performance.decoding import Protocol, locked
 from tests.performance.results import AbsentError, Result, alternate
 from tests.performance.world import World, without_progress_bars
 from worker.weights import resolve
 
 _PROGRAM = "llama-bench"
+#: a reading of a small model takes seconds
+_PATIENCE_SECONDS = 600.0
 
 
 def llama_rows(world: World) -> Iterator[Result]:
@@ -56,11 +59,19 @@ def _llama_bench(program: str, file: Path, tokens: int, threads: int) -> tuple[f
 
 
 def _seconds(program: str, file: Path, threads: int, *test: str) -> float:
-    """Return the time of one reading; the program warms up by itself."""
+    """Return the time of one reading; the program warms up by itself. Raises AbsentError where it gives none."""
     command = [program, "-m", str(file), "-t", str(threads), "-ngl", "0", "-r", "1", "-o", "json", *test]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    (row,) = json.loads(done.stdout)
-    return float(row["samples_ns"][0]) / 1e9
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE_SECONDS)
+        (row,) = json.loads(done.stdout)
+        return float(row["samples_ns"][0]) / 1e9
+    except subprocess.CalledProcessError as error:
+        said = str(error.stderr).strip().splitlines()
+        raise AbsentError(f"{program} ended with {error.returncode}: {said[-1] if said else 'no word'}") from error
+    except subprocess.TimeoutExpired as error:
+        raise AbsentError(f"{program} said nothing for {_PATIENCE_SECONDS:.0f} s") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise AbsentError(f"{program} did not write what llama.cpp's writes ({first_line(error)})") from error
 
 
 def write_float32(source: Path, target: Path) -> None:

@@ -123,17 +123,24 @@ class RatioAtMost(Goal):
         return f"ratio at most {self.limit:g}"
 
 
+#: a wider interval holds nearly everything, and says nothing
+_WIDE = 0.1
+
+
 @dataclass(frozen=True)
 class NotSlower(Goal):
-    """The interval of the ratio contains 1 or lies below: slower was not shown."""
+    """The interval of the ratio contains 1 or lies below, and is narrow enough to tell: slower was not shown."""
 
     def met(self, result: Result) -> bool | None:
-        """Judge the interval's lower end."""
-        return None if result.interval is None else result.interval[0] <= 1
+        """Judge the interval."""
+        if result.interval is None:
+            return None
+        low, high = result.interval
+        return low <= 1 and high - low < _WIDE
 
     def in_words(self, unit: str) -> str:
         """Return the goal for the table."""
-        return "interval holds 1"
+        return f"interval holds 1, narrower than {_WIDE:g}"
 
 
 @dataclass(frozen=True)

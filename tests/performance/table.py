@@ -51,9 +51,10 @@ def head_in_words(facts: dict[str, Any]) -> str:
     return f"{facts['system']}, nproc {facts['processors']}, load average {load}\n{versions}"
 
 
-def print_table(results: Sequence[Result], output: str = "table") -> None:
-    """Print the results on standard output, `table` or `md`."""
-    print_rows(COLUMNS, [_cells(result) for result in results], output)
+def print_table(results: Sequence[Result], output: str = "table", *, judged: bool = True) -> None:
+    """Print the results on standard output, `table` or `md`; unless `judged`, without their goals."""
+    columns = len(COLUMNS) if judged else COLUMNS.index("goal")
+    print_rows(COLUMNS[:columns], [_cells(result)[:columns] for result in results], output)
 
 
 def as_json(facts: dict[str, Any], results: Sequence[Result]) -> str:

@@ -1,6 +1,7 @@
 """The harness itself: its arithmetic, its table, and that every row can be measured. No time is asserted."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from bench.catalog import ModelEntry
 from bench.statistics import median_interval
 from tests.commands import run_command
-from tests.performance import table
-from tests.performance.command import ROWS, main, measure
+from tests.performance import llama, table
+from tests.performance.command import ROWS, Measured, keep, main, measure, pick
 from tests.performance.memory import heavy_imports
-from tests.performance.recording import chosen_history
-from tests.performance.results import AtMost, NotSlower, RatioAtMost, Result, alternate
+from tests.performance.recording import OF_ITS_OWN, chosen_history
+from tests.performance.results import AbsentError, AtMost, NotSlower, RatioAtMost, Result, alternate
 from tests.performance.world import QUICK, World, new_world
 
 ROOT = Path(__file__).parent.parent.parent
@@ -69,8 +70,10 @@ def test_ratio_is_that_of_the_pairs_and_lies_within_its_interval(pairs: list[tup
         (_result((1.01, 1.02, 1.03), (1, 1, 1)), RatioAtMost(1.02), True),
         (_result((1.01, 1.03, 1.03), (1, 1, 1)), RatioAtMost(1.02), False),
         (_result((1,)), RatioAtMost(1.02), None),
-        (_result((2, 2, 2, 2, 2, 1), (1,) * 6), NotSlower(), True),
-        (_result((2, 2, 2, 2, 2, 1.5), (1,) * 6), NotSlower(), False),
+        (_result((1.05, 1.02, 1.01, 1.03, 1.02, 0.98), (1,) * 6), NotSlower(), True),
+        (_result((1.05, 1.02, 1.01, 1.03, 1.02, 1.01), (1,) * 6), NotSlower(), False),
+        # It holds 1, and much else.
+        (_result((1.05, 1.02, 1.01, 1.03, 1.02, 0.9), (1,) * 6), NotSlower(), False),
         (_result((0.5,) * 6, (1,) * 6), NotSlower(), True),
         # Five pairs have no interval of 95 %.
         (_result((2, 2, 2, 2, 2), (1,) * 5), NotSlower(), None),
@@ -110,9 +113,65 @@ def test_heavy_imports_are_seen(tmp_path: Path) -> None:
 def test_names_pick_rows() -> None:
     listed = CliRunner().invoke(main, ["--list", "--only", "claim", "--only", "help"])
     assert listed.output.split() == ["help", "claim-sqlite", "claim-postgresql"]
-    unknown = CliRunner().invoke(main, ["--only", "stattus"])
-    assert unknown.exit_code == 2
-    assert "there is no row 'stattus'; did you mean 'status'?" in unknown.output
+    assert pick(["history"]) == ["history"], "a row's whole name is that row"
+    assert pick(["history-"]) == ["history-sqlite", "history-postgresql"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "stattus"], "there is no row 'stattus'; did you mean 'status'?"),
+        (["--only", "clam"], "there is no row 'clam'; did you mean 'claim'"),
+        (["--only", "noise"], "there is no row 'noise'; it is measured with 'decode'"),
+        (["--only", ""], "there is no row ''; --list names them"),
+        (["--quick", "--large"], "--quick and --large exclude each other"),
+        (
+            ["--record", "claim"],
+            "--record takes a file or a database's URL, not 'claim' (or did you mean --only claim?)",
+        ),
+        (["--record", ""], "--record takes a file or a database's URL, not ''"),
+        (["--record", "gone/costs.db"], "there is no folder"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_measured(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+    assert "measuring" not in done.output
+    assert list(tmp_path.iterdir()) in ([], [home])
+
+
+def test_a_home_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCHBEAT_HOME", str(tmp_path / "file"))
+    done = CliRunner().invoke(main, ["--quick", "--only", "help"])
+    assert done.exit_code == 2
+    assert "the home can't be used" in done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_measured_before_an_interruption_is_kept(home: Path, tmp_path: Path, number: signal.Signals) -> None:
+    file, history = tmp_path / "bench.json", tmp_path / "costs.db"
+    command = [sys.executable, "-m", "tests.performance", "--quick", "--only", "help", "--only", "dispatch"]
+    command += ["--json", str(file), "--record", str(history)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        told = ""
+        while not told.endswith("measuring dispatch"):
+            told += process.stderr.read(1)
+            assert process.poll() is None, told
+        process.send_signal(number)
+        printed, said = process.stdout.read(), process.stderr.read()
+        assert process.wait() == 128 + number
+    assert "interrupted; 1 figures were taken before" in said
+    assert "benchbeat --help" in printed
+    assert [each["row"] for each in json.loads(file.read_text())["results"]] == ["help"]
+    assert "batch 1: 1 results are stored" in printed
+    assert list(home.iterdir()) == []
 
 
 def test_the_command_writes_its_table_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
@@ -125,7 +184,7 @@ def test_the_command_writes_its_table_and_leaves_nothing(home: Path, tmp_path: P
 
 
 def test_results_are_recorded_in_a_history_that_every_command_reads(home: Path, tmp_path: Path) -> None:
-    history = chosen_history("")
+    history = chosen_history(OF_ITS_OWN)
     assert history.url == f"sqlite:///{home / 'performance.db'}"
     for night in range(1, 25):
         day = {"taken_at": f"2026-10-{night:02d}", "finished_at": f"2026-10-{night:02d}"}
@@ -182,9 +241,37 @@ def test_a_row_that_cant_be_measured_says_why(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert measure(world, ["llama-bench"]) == ([], [])
+    measured = measure(world, ["llama-bench"])
+    assert (measured.results, measured.failed, measured.exit_code) == ([], [], 4)
     said = "measuring llama-bench ... not measured: llama-bench is not on the path; docs/performance.md says how to"
     assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("echo no GPU here >&2; exit 3", "ended with 3: no GPU here"),
+        ("echo garbage", "did not write what llama.cpp's writes"),
+        ("exec sleep 60", "said nothing for 0 s"),
+    ],
+)
+def test_a_llama_bench_that_is_none_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
+) -> None:
+    file = tmp_path / "llama-bench"
+    file.write_text(f"#!/bin/sh\n{program}\n")
+    file.chmod(0o755)
+    monkeypatch.setattr(llama, "_PATIENCE_SECONDS", 0.3)
+    with pytest.raises(AbsentError, match=said):
+        llama._llama_bench(str(file), tmp_path / "weights.gguf", 8, 1)
+
+
+def test_a_table_that_cant_be_written_at_the_end_is_recorded_all_the_same(home: Path, tmp_path: Path) -> None:
+    facts = table.head(quick=True) | {"finished_at": "2100-01-01T00:00:00+00:00"}
+    file, history = tmp_path / "gone" / "bench.json", tmp_path / "costs.db"
+    problems = keep(facts, [_result((1.0,))], file, chosen_history(str(history)))
+    assert problems == [f"--json {file}: it can't be written (No such file or directory)"]
+    assert history.exists()
 
 
 def test_a_row_that_fails_takes_no_other_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,9 +279,9 @@ def test_a_row_that_fails_takes_no_other_with_it(world: World, monkeypatch: pyte
         raise RuntimeError
 
     monkeypatch.setitem(ROWS, "help", fail)
-    results, failed = measure(world, ["help", "status"])
-    assert {result.row for result in results} == {"status"}
-    assert failed == ["help"]
+    measured = measure(world, ["help", "status"])
+    assert {result.row for result in measured.results} == {"status"}
+    assert measured.failed == ["help"]
 
 
 def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
@@ -216,7 +303,7 @@ def test_llama_bench_gets_the_same_weights_and_its_figures_stand_beside_ours(
     # A world of its own: the shared one would keep this checkpoint for the rows that follow.
     with new_world(QUICK, tmp_path, weights_home=tmp_path, tiny=True) as world:
         monkeypatch.setitem(world.__dict__, "model", ModelEntry(name="tiny", task="text", **fields))
-        (decode, prompt), _ = measure(world, ["llama-bench"])
+        decode, prompt = measure(world, ["llama-bench"]).results
     tokens = QUICK.tokens
     assert decode.theirs == (8 / tokens,) * QUICK.generations
     assert prompt.theirs == (8.0,) * QUICK.generations
@@ -236,11 +323,10 @@ def test_row_with_a_model_is_measured(world: World, row: str) -> None:
     _check(measure(world, [row]), row)
 
 
-def _check(measured: tuple[list[Result], list[str]], row: str) -> None:
-    results, failed = measured
-    assert results
-    assert not failed
-    for result in results:
+def _check(measured: Measured, row: str) -> None:
+    assert measured.results
+    assert not measured.failed
+    for result in measured.results:
         assert result.row in (row, "noise")
         assert len(result.ours) >= 1
         assert not result.theirs or len(result.theirs) == len(result.ours)
@@ -248,4 +334,4 @@ def _check(measured: tuple[list[Result], list[str]], row: str) -> None:
         # 10 ms that a processor's clock shows.
         may_be_nothing = "reported" in result.what or not result.unit or row == "idle"
         assert all(figure > 0 for figure in result.ours) or may_be_nothing
-    table.print_table(results)
+    table.print_table(measured.results)

@@ -58,7 +58,9 @@ class Sizes:
     sessions: int = 6
     #: tokens of prompt and answer, and pairs of the speed protocol
     tokens: int = 64
-    generations: int = 12
+    generations: int = 20
+    #: pairs of a job with its heartbeat and one without
+    heartbeats: int = 12
     #: jobs run by a runner
     jobs: int = 8
     #: items asked in batches and one by one
@@ -110,6 +112,7 @@ QUICK = Sizes(
     sessions=1,
     tokens=8,
     generations=2,
+    heartbeats=2,
     jobs=2,
     questions=4,
     watches=1,

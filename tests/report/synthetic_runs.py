@@ -4,6 +4,8 @@ python -m tests.report.synthetic_runs 1000000 --database-url sqlite:///million.d
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from bench.errors import BenchbeatError, InputError
 from bench.results import Resolved
 from bench.series import series_definition
 from bench.workloads import Workload
@@ -29,6 +32,7 @@ from db.engine import Database
 from db.inserts import insert_new
 from db.runs import environment_id, series_id
 from db.schema import ensure
+from db.settings import load_settings
 from db.submissions import NewJob, insert_payload
 from db.tables import batch, job, machine, run, sample
 from tests.report.bulk import Bulk, Row, analyse, count_on
@@ -183,18 +187,35 @@ class _Runs:
         self._connection.execute(insert(sample).from_select(list(values), rows))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the runs into the database of the command line, which is made where there is none."""
     parser = argparse.ArgumentParser(description="Fill a history with synthetic runs.")
-    parser.add_argument("runs", type=int)
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--samples", type=int, default=10)
-    asked = parser.parse_args()
-    database = Database(asked.database_url)
-    ensure(database)
-    database.dispose()
-    write_runs(asked.database_url, asked.runs, samples=asked.samples)
+    parser.add_argument("runs", type=int, help=f"at least 1; each {RUNS_A_SERIES} are a series")
+    parser.add_argument("--database-url", required=True, help="sqlite:///PATH or postgresql://..., new or empty")
+    parser.add_argument("--samples", type=int, default=10, help="of each run (default 10)")
+    asked = parser.parse_args(arguments)
+    if asked.runs < 1 or asked.samples < 0:
+        parser.error("runs must be 1 or more, --samples 0 or more")
+    try:
+        url = load_settings(database_url=asked.database_url)[0].database
+        database = Database(url)
+        try:
+            ensure(database)
+            if _has_batches(database):
+                parser.error(f"{database.safe_url} holds batches already; name a new database")
+        finally:
+            database.dispose()
+        write_runs(url, asked.runs, samples=asked.samples)
+    except BenchbeatError as error:
+        parser.error(error.message if isinstance(error, InputError) else str(error))
+    print(f"{asked.runs:,} runs of {max(asked.runs // RUNS_A_SERIES, 1):,} series are in {database.safe_url}")  # noqa: T201
+    return 0
+
+
+def _has_batches(database: Database) -> bool:
+    with database.read() as connection:
+        return connection.execute(select(batch.c.id).limit(1)).first() is not None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

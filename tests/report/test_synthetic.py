@@ -1,5 +1,6 @@
 """Synthetic histories: the views read them as they read what was measured."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import text
 from db.columns import KINDS
 from db.engine import Database
 from tests.report.synthetic_night import DEVICE_NAME, MACHINE
-from tests.report.synthetic_runs import write_runs
+from tests.report.synthetic_runs import main, write_runs
 from tests.report.synthetic_year import write_year
 
 
@@ -55,3 +56,37 @@ def test_runs_are_of_the_number_asked_for(database_url: str, runs: int, samples:
     assert asked(database_url, "SELECT count(*) FROM jobs WHERE run_id IS NULL") == [(0,)]
     later = "history a JOIN history b ON b.run_id = a.run_id + 1 WHERE b.started_at < a.started_at"
     assert asked(database_url, f"SELECT count(*) FROM {later}") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["0"], "runs must be 1 or more"),
+        (["many"], "invalid int value: 'many'"),
+        (["10", "--database-url", "runs.db"], "must be sqlite:///PATH or postgresql://"),
+        (["10", "--database-url", "postgresql://nobody@127.0.0.1:1/x"], "can't be used"),
+    ],
+)
+def test_a_mistake_of_the_script_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = arguments if "--database-url" in arguments else [*arguments, "--database-url", "sqlite:///runs.db"]
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_fills_a_new_database_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["20", "--samples", "1", "--database-url", f"sqlite:///{tmp_path / 'runs.db'}"]
+    assert main(given) == 0
+    assert capsys.readouterr().out.startswith("20 runs of 1 series are in sqlite:///")
+    with pytest.raises(SystemExit):
+        main(given)
+    assert "holds batches already; name a new database" in capsys.readouterr().err
