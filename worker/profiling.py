@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from worker.traces import PARTIAL
+
 #: steps of the model that a trace holds: some 30,000 operators of a small model, 1 MB compressed, whatever the job does
 STEPS = 32
 #: those before them: what is new at first is no use
@@ -53,7 +55,7 @@ def _activities() -> list[ProfilerActivity]:
 
 
 def _write(made: Any, file: Path) -> None:
-    partial = file.with_name(f"{file.name.partition('.')[0]}.partial.json.gz")
+    partial = file.with_name(f"{PARTIAL}{file.name}")
     order = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from worker.protocol import Order
 
 _FOLDER = "traces"
+#: before the name of a trace that is being written, and stays where that was interrupted
+PARTIAL = "partial-"
 
 
 def trace_file(home: Path, job_id: int, attempt: int) -> Path:
@@ -42,8 +44,8 @@ def mark(home: Path, job_id: int, attempt: int) -> str:
 def remove_old_traces(home: Path, keep_seconds: float, *, dry_run: bool = False) -> int:
     """Remove what was written longer ago than that, with the tables beside the traces; returns how many traces."""
     last = time.time() - keep_seconds
-    old = [file for file in (home / _FOLDER).glob("job-*") if file.stat().st_mtime < last]
+    old = [file for file in (home / _FOLDER).glob("*job-*") if file.stat().st_mtime < last]
     if not dry_run:
         for file in old:
             file.unlink(missing_ok=True)
-    return sum(file.name.endswith(".json.gz") for file in old)
+    return sum(file.name.startswith("job-") and file.name.endswith(".json.gz") for file in old)

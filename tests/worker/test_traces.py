@@ -9,7 +9,7 @@ import pytest
 
 from tests.db.builders import SPEED_SPEC, job_row, runs
 from tests.worker.running import Ground, ground
-from worker.traces import mark, remove_old_traces, trace_file, traces_of
+from worker.traces import PARTIAL, mark, remove_old_traces, trace_file, traces_of
 
 
 @pytest.fixture
@@ -38,12 +38,16 @@ def test_traces_of_a_job_are_its_own_the_last_one_last(tmp_path: Path) -> None:
     assert traces_of(tmp_path, 3) == []
     second, first = written(tmp_path, 3, 2), written(tmp_path, 3, 1, 60)
     written(tmp_path, 31, 1)
+    first.with_name(f"{PARTIAL}job-3-3.json.gz").touch()  # of an attempt that was interrupted while it wrote
     assert traces_of(tmp_path, 3) == [first, second]
 
 
 def test_old_traces_are_removed_with_their_tables(tmp_path: Path) -> None:
     assert remove_old_traces(tmp_path, 0) == 0
     old, young = written(tmp_path, 1, 1, 7200), written(tmp_path, 2, 1, 60)
+    interrupted = old.with_name(f"{PARTIAL}job-1-1.json.gz")
+    interrupted.touch()
+    os.utime(interrupted, (old.stat().st_mtime, old.stat().st_mtime))
     assert remove_old_traces(tmp_path, 3600, dry_run=True) == 1
     assert old.exists()
     assert remove_old_traces(tmp_path, 3600) == 1
