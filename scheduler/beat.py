@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import uuid
 from typing import Any
 
@@ -91,7 +92,7 @@ def _log_judged(judged: Judged) -> None:
 
 
 def run_beat(settings: Settings, broker_url: str) -> None:
-    """Tick until the process is told to stop: SystemExit or KeyboardInterrupt, raised by a signal's handler."""
+    """Tick until the process is told to stop, by SIGTERM or SIGINT, whose handlers it replaces."""
     database, bell = Database(settings.database), Bell(broker_url)
     app = make_app(broker_url)
     beat_id = uuid.uuid4().hex
@@ -101,6 +102,14 @@ def run_beat(settings: Settings, broker_url: str) -> None:
         return TickingScheduler(app, database=database, bell=bell, settings=settings, beat_id=beat_id, **kept)
 
     service = Service(app, max_interval=settings.tick_seconds, scheduler_cls=scheduler)
+
+    def end(number: int, frame: object) -> None:
+        # Python drops what is raised while it destroys an object: then the loop ends after its tick.
+        service.stop()
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     try:
         log.info("beat looks after %s every %g s", database.safe_url, settings.tick_seconds)
         service.start()

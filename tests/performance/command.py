@@ -145,11 +145,15 @@ def main(
     click.echo(table.head_in_words(facts) + "\n")
     sizes = QUICK if quick else LARGE if large else Sizes()
     # In the home, where a commit costs what it costs there, and where the weights are.
-    with tempfile.TemporaryDirectory(prefix="performance-", dir=home) as name:
-        folder = Path(name)
-        weights_home = folder if quick else home
-        with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
-            measured = measure(world, names)
+    try:
+        with tempfile.TemporaryDirectory(prefix="performance-", dir=home) as name:
+            folder = Path(name)
+            weights_home = folder if quick else home
+            with no_process_left(folder), new_world(sizes, folder, weights_home=weights_home, tiny=quick) as world:
+                measured = measure(world, names)
+                _ignore_signals()
+    except _Interrupted as interrupted:  # before the first row
+        sys.exit(128 + interrupted.number)
     facts["load_average_at_the_end"] = table.load_average()
     facts["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
     if measured.results:
@@ -246,7 +250,7 @@ class Measured(NamedTuple):
 
 
 class _Interrupted(BaseException):
-    """Ended by a signal."""
+    """Ended by a signal. No exception of the usual kind, which a row's failure is."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -261,29 +265,36 @@ def measure(world: World, names: Sequence[str]) -> Measured:
     """
     results: list[Result] = []
     failed: list[str] = []
-    for name in names:
-        click.echo(f"measuring {name} ... ", err=True, nl=False)
-        started = time.monotonic()
-        try:
-            measured = list(ROWS[name](world))
-        except AbsentError as reason:
-            click.echo(f"not measured: {reason}", err=True)
-            continue
-        except _Interrupted as interrupted:
-            click.echo(f"interrupted; {len(results)} figures were taken before", err=True)
-            return Measured(results, failed, interrupted.number)
-        except Exception:  # noqa: BLE001 - whatever it is, it is told
-            click.echo(f"failed\n{traceback.format_exc()}", err=True)
-            failed.append(name)
-            continue
-        figures = ", ".join(table.figure(result) for result in measured)
-        click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
-        results += measured
+    try:
+        for name in names:
+            _measure_row(world, name, results, failed)
+    except _Interrupted as interrupted:
+        click.echo(f"interrupted; {len(results)} figures were taken before", err=True)
+        return Measured(results, failed, interrupted.number)
     return Measured(results, failed)
 
 
+def _measure_row(world: World, name: str, results: list[Result], failed: list[str]) -> None:
+    click.echo(f"measuring {name} ... ", err=True, nl=False)
+    started = time.monotonic()
+    try:
+        measured = list(ROWS[name](world))
+    except AbsentError as reason:
+        click.echo(f"not measured: {reason}", err=True)
+    except Exception:  # noqa: BLE001 - whatever it is, it is told
+        click.echo(f"failed\n{traceback.format_exc()}", err=True)
+        failed.append(name)
+    else:
+        figures = ", ".join(table.figure(result) for result in measured)
+        click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
+        results += measured
+
+
 def _interrupt(number: int, frame: object) -> None:
-    # A second one would come in the middle of ending what was started.
+    _ignore_signals()  # a second one would come in the middle of ending what was started
+    raise _Interrupted(number)
+
+
+def _ignore_signals() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise _Interrupted(number)

@@ -50,6 +50,21 @@ class Beat:
         assert text in self.said, self.said
 
 
+#: a beat that is told to stop in the middle of the destruction of an object, where Python drops what a handler raises
+STOPPED_IN_A_DESTRUCTOR = """
+import os, signal, sys
+from db.settings import load_settings
+from scheduler import beat
+
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+beat.watch = lambda database: Dying() and []
+beat.run_beat(load_settings()[0], sys.argv[1])
+"""
+
+
 @contextmanager
 def running_beat(folder: Path, database_url: str, broker_url: str) -> Iterator[Beat]:
     """Run `benchbeat beat`, once it ticks."""
@@ -248,3 +263,16 @@ def test_a_tick_that_fails_for_a_reason_of_its_own_is_logged_and_beat_goes_on(
     )
     assert scheduler.tick() == 7
     assert "a tick failed" in caplog.text
+
+
+def test_beat_ends_wherever_the_signal_finds_it(home: Path, database: Database, own_redis: RedisServer) -> None:
+    settings = {"BENCHBEAT_DATABASE_URL": database.url, "BENCHBEAT_TICK_SECONDS": TICK_SECONDS}
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_IN_A_DESTRUCTOR, own_redis.url],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "Exception ignored in" in done.stderr, "the test tests nothing otherwise"

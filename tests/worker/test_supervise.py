@@ -235,7 +235,7 @@ def test_a_gated_job_begins_when_the_watch_lets_it(start: Start, home: Path) -> 
 def test_a_job_without_a_gate_is_watched_from_the_lock_on(start: Start) -> None:
     watch = FakeWatch(looks=100)
     assert isinstance(start().measure(order("good"), job_seconds=60, check=lambda _: None, watch=watch), Finished)
-    assert watch.told_of == ["locked", "begun", "measuring", "released"]
+    assert watch.told_of == ["locked", "begun", "measuring", "released", "released"]
 
 
 def test_a_job_that_waits_for_a_quiet_machine_can_be_stopped(start: Start) -> None:
