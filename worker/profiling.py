@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from worker.traces import PARTIAL
 
-#: steps of the model that a trace holds: some 30,000 operators of a small model, 1 MB compressed, whatever the job does
+#: steps of the model that a trace holds: some 3.5 MB of a small model, compressed, whatever the job does
 STEPS = 32
 #: those before them: what is new at first is no use
 _SKIPPED = 2

@@ -57,9 +57,9 @@ Check = Callable[[Progress | None], str | None]
 
 def oom_kills(proc: Path = Path("/proc")) -> int:
     """Return how often Linux has killed a process for want of memory since it started; 0 where nobody tells."""
-    with suppress(OSError, ValueError):
-        found = re.search(rb"^oom_kill (\d+)$", (proc / "vmstat").read_bytes(), re.MULTILINE)
-        return int(found[1]) if found else 0
+    with suppress(OSError):
+        if found := re.search(rb"^oom_kill (\d+)$", (proc / "vmstat").read_bytes(), re.MULTILINE):
+            return int(found[1])
     return 0
 
 
