@@ -99,8 +99,8 @@ ROWS: dict[str, Measure] = {
 }
 
 
-#: rows of the table that are measured with another one
-_WITHIN = {"decode": ("noise",)}
+#: rows of the table that are measured with another one, by name
+_MEASURED_WITH = {"noise": "decode"}
 
 
 @click.command()
@@ -221,7 +221,7 @@ def pick(only: Sequence[str]) -> list[str]:
     for name in only:
         found = {name} if name in ROWS else {row for row in ROWS if name and row.startswith(name)}
         if not found:
-            whose = next((row for row, others in _WITHIN.items() if name in others), None)
+            whose = _MEASURED_WITH.get(name)
             near = f"; it is measured with {whose!r}" if whose else suggest(name, [*ROWS, *_beginnings()])
             raise click.UsageError(f"there is no row {name!r}{near or '; --list names them'}")
         picked |= found

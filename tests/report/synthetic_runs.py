@@ -208,7 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_runs(url, asked.runs, samples=asked.samples)
     except BenchbeatError as error:
         parser.error(error.message if isinstance(error, InputError) else str(error))
-    print(f"{asked.runs:,} runs of {max(asked.runs // RUNS_A_SERIES, 1):,} series are in {database.safe_url}")  # noqa: T201
+    series = max(asked.runs // RUNS_A_SERIES, 1)
+    sys.stdout.write(f"{asked.runs:,} runs of {series:,} series are in {database.safe_url}\n")
     return 0
 
 

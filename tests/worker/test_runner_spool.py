@@ -35,11 +35,18 @@ def away(request: pytest.FixtureRequest, database_url: str) -> Away:
     return away_of(request, database_url)
 
 
-def test_a_result_waits_in_the_spool_while_the_database_is_away(it: Ground, away: Away) -> None:
+def test_a_result_waits_in_the_spool_while_the_database_is_away(
+    it: Ground, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner = it.runner()
-    secured: list[str] = []
+    secured: list[Path] = []
     secure = runner.spool.secure
-    runner.spool.secure = lambda path: secured.append(path.name) or secure(path)  # type: ignore[method-assign, func-returns-value]
+
+    def noted(path: Path) -> None:
+        secured.append(path)
+        secure(path)
+
+    monkeypatch.setattr(runner.spool, "secure", noted)
     [job_id] = it.queue("wait")
     running = it.begin(runner, job_id)
     with away():
