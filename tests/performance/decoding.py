@@ -26,7 +26,7 @@ def decode_rows(world: World) -> Iterator[Result]:
     without_progress_bars()
     ours, bare = locked(Protocol(world), world), locked(_Bare(world), world)
     pairs = alternate(ours, bare, world.sizes.generations)
-    # Half as many: no goal stands on them, and they take a quarter of an hour on a slow machine otherwise.
+    # Half as many: no goal stands on them, and on a slow machine the row took more than 13 minutes with all.
     noise = alternate(bare, bare, max(world.sizes.generations // 2, 1), warm_up=0)
     tokens = world.sizes.tokens
     shape = f"{tokens} + {tokens} tokens"
