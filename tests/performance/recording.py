@@ -53,10 +53,8 @@ def chosen_history(text: str, rows: Collection[str] = ()) -> History:
     Raises UsageError where there can be none, or where the text is rather the beginning of a row's name.
     """
     if not text or any(row.startswith(text) for row in rows):
-        hint = f" (or did you mean --only {text}?)" if text else ""
-        raise click.UsageError(
-            f"--record takes a file or a database's URL, not {text!r}{hint}; a file's name ends in .db"
-        )
+        hint = f"; did you mean --only {text}? ./{text} names a file" if text else ""
+        raise click.UsageError(f"--record takes a file or a database's URL, not {text!r}{hint}")
     try:
         url = text if "://" in text else _url_of(_file_of(text))
         settings = load_settings(database_url=url)[0]

@@ -127,7 +127,7 @@ def test_names_pick_rows() -> None:
         (["--quick", "--large"], "--quick and --large exclude each other"),
         (
             ["--record", "claim"],
-            "--record takes a file or a database's URL, not 'claim' (or did you mean --only claim?)",
+            "--record takes a file or a database's URL, not 'claim'; did you mean --only claim?",
         ),
         (["--record", ""], "--record takes a file or a database's URL, not ''"),
         (["--record", "gone/costs.db"], "there is no folder"),
