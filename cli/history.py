@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.garbage import uncollected
 from cli.completion import columns_of, names_of, one_of
 from cli.context import State
 from cli.options import COUNT, ID, names_in, output_option
@@ -88,6 +89,7 @@ def filter_options(command: _Command) -> _Command:
 @click.option("--limit", type=COUNT, help="So many rows.  [default: 50 runs or trends; all groups, bests and gains]")
 @output_option
 @click.pass_obj
+@uncollected()
 def history(state: State, /, gain: str | None, trend: str | None, output: str, **asked: Any) -> int:
     """Show the last runs, oldest first; or with an option groups of them, the best ones, gains, or trends.
 

@@ -2,6 +2,7 @@
 
 import click
 
+from bench.garbage import uncollected
 from cli.context import State
 from cli.options import ID, output_option
 
@@ -14,6 +15,7 @@ _BATCH = click.option("--batch", type=ID, help="Every job of a batch.")
 @click.option("--batch", type=ID, help="The jobs of one batch.")
 @output_option
 @click.pass_obj
+@uncollected()
 def status(state: State, job: int | None, batch: int | None, output: str) -> None:
     """Show what goes on; with JOB the life of one job, with --batch the jobs of one batch.
 

@@ -1,11 +1,29 @@
 """What all tables share: the names of constraints, and two types."""
 
-from sqlalchemy import JSON, BigInteger, Integer, MetaData
-from sqlalchemy.dialects.postgresql import JSONB
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Dialect, Integer, MetaData, TypeDecorator
+from sqlalchemy.types import TypeEngine
 
 Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class _Json(TypeDecorator[Any]):
+    """JSON, on PostgreSQL JSONB. A variant would load PostgreSQL's dialect, a tenth of `status`, for SQLite too."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return super().load_dialect_impl(dialect)
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
+
+
 #: `labels ->> 'name'` reads it on both databases
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Json = _Json(none_as_null=True)
 
 metadata = MetaData(
     naming_convention={

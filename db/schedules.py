@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bench.errors import InputError, suggest
 from bench.schedules import Misfire, Overlap, Timing
 from db.engine import Database, now
+from db.inserts import insert_if_new
 from db.tables import beat, firing, job, schedule
 
 #: a beat that was not seen for so long counts as gone
@@ -128,11 +128,10 @@ def insert_firing(
     connection: Connection, schedule_id: int, due_at: float, outcome: str, note: str | None = None
 ) -> bool:
     """Write what becomes of a due time. False where that was written before: it must not fire again."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(firing).values(
+    statement = insert_if_new(connection, firing).values(
         schedule_id=schedule_id, due_at=due_at, decided_at=now(), outcome=outcome, note=note
     )
-    done = connection.execute(statement.on_conflict_do_nothing().returning(firing.c.due_at)).first()
+    done = connection.execute(statement.returning(firing.c.due_at)).first()
     return done is not None
 
 

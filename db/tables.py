@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    and_,
     literal,
     text,
 )
@@ -106,9 +105,6 @@ batch = Table(
     Column("published_at", Double),
 )
 
-_UNPUBLISHED = text("published_at IS NULL")
-Index("batch_unpublished", batch.c.id, postgresql_where=_UNPUBLISHED, sqlite_where=_UNPUBLISHED)
-
 machine = Table(
     "machine",
     metadata,
@@ -186,25 +182,7 @@ job = Table(
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
 )
 
-_QUEUED = text("state = 'queued'")
-
-
-def _queued_index(name: str, *columns: object) -> Index:
-    return Index(name, *columns, postgresql_where=_QUEUED, sqlite_where=_QUEUED)  # type: ignore[arg-type]
-
-
-# The claim's probes each descend one of these once a queue.
-_queued_index("job_head", job.c.queue, job.c.priority.desc(), job.c.id, job.c.memory_mib)
-_queued_index("job_loaded", job.c.queue, job.c.session_key, job.c.priority.desc(), job.c.id, job.c.memory_mib)
-_queued_index("job_overdue", job.c.queue, job.c.queued_at)
-_queued_index("job_batch_head", job.c.batch_id, job.c.priority.desc(), job.c.id)
 Index("job_batch_id", job.c.batch_id, job.c.state, job.c.session_key, job.c.id)
-Index(
-    "job_lease",
-    job.c.lease_until,
-    postgresql_where=text("state = 'running'"),
-    sqlite_where=text("state = 'running'"),
-)
 
 
 def in_state(state: str) -> ColumnElement[bool]:
@@ -362,17 +340,5 @@ run = Table(
     Index("run_machine", "machine_id", "started_at"),
 )
 
-Index("run_disturbed", run.c.series_id, postgresql_where=run.c.contaminated, sqlite_where=run.c.contaminated)
-
-# What changes of level are looked for in; the index holds all that is read of it.
+#: what changes of level are looked for in; the index `run_judged` holds all that is read of it
 CLEAN_SPEED_RUN = (run.c.new_tokens.is_not(None), run.c.contaminated.is_(False))
-Index(
-    "run_judged",
-    run.c.series_id,
-    run.c.id,
-    run.c.latency_seconds,
-    # SQLite reads a row for a column that only the condition has.
-    *(run.c.contaminated, run.c.new_tokens),
-    postgresql_where=and_(*CLEAN_SPEED_RUN),
-    sqlite_where=and_(*CLEAN_SPEED_RUN),
-)

@@ -1,6 +1,6 @@
 """The tables of what is watched for: runs that wait to be judged, changes of a series, and messages about batches."""
 
-from sqlalchemy import CheckConstraint, Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Double, ForeignKey, Integer, Table, Text, UniqueConstraint
 
 from db.metadata import Id, metadata
 
@@ -47,17 +47,6 @@ change = Table(
     CheckConstraint("state IN ('suspected', 'confirmed', 'refuted', 'undecided')", name="state"),
 )
 
-_OPEN_CHANGE = text("state IN ('suspected', 'undecided')")
-# One suspicion of a series at a time: the readings that follow speak for or against it.
-Index(
-    "change_open",
-    change.c.series_id,
-    change.c.metric,
-    unique=True,
-    postgresql_where=_OPEN_CHANGE,
-    sqlite_where=_OPEN_CHANGE,
-)
-
 #: the one message about a schedule's batch
 alert = Table(
     "alert",
@@ -75,6 +64,3 @@ alert = Table(
     Column("error", Text),
     CheckConstraint("state IN ('waiting', 'quiet', 'sending', 'sent', 'failed')", name="state"),
 )
-
-_OPEN_ALERT = text("state IN ('waiting', 'sending')")
-Index("alert_open", alert.c.batch_id, postgresql_where=_OPEN_ALERT, sqlite_where=_OPEN_ALERT)

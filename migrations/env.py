@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from db.tables import metadata
+from db.partial_indexes import complete_metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=complete_metadata(),
     render_as_batch=True,
     transaction_per_migration=False,
 )

@@ -36,6 +36,9 @@ _SORTED = {
     "attempts": 20_000,
     "batches": 20_000,
 }
+#: a page that looks for rows takes these in so many parts: a part that no cache holds takes fifty times as long as the
+#: one before it, and is waited for
+_PARTS = 16
 #: jobs whose batches are sorted: each batch counts its own
 _COUNTED_JOBS = 100_000
 #: columns whose index leads to few rows
@@ -144,17 +147,14 @@ def _walked(
     """Look at one part of the rows after the other, until there are enough or the time is over."""
     first, below = span
     found: list[Any] = []
-    width = limit if listing.view == "batches" else _SORTED[listing.view] // 4
-    left = LOOK_SECONDS
-    while first < below and len(found) < limit and left > 0:
-        began = time.perf_counter()
+    width = limit if listing.view == "batches" else _SORTED[listing.view] // _PARTS
+    ends_at = time.perf_counter() + LOOK_SECONDS
+    while first < below and len(found) < limit:
         part = (max(first, below - width), below) if listing.is_descending else (first, min(below, first + width))
         found += _found(connection, listing, columns, limit - len(found), part)
         first, below = (first, part[0]) if listing.is_descending else (part[1], below)
-        taken = max(time.perf_counter() - began, 1e-6)
-        left -= taken
-        # Twice as many as before, but no more than there is time for: older rows, which no cache holds, take longer.
-        width = max(1, min(2 * width, int(width * left / taken / 2)))
+        if time.perf_counter() >= ends_at:
+            break
     if len(found) == limit or first >= below:
         return found, None
     ends = (below, span[1] - 1) if listing.is_descending else (span[0], first - 1)

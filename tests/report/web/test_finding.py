@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,6 +11,7 @@ from db.conditions import Condition
 from report.web import finding
 from report.web.finding import Looked
 from report.web.listing import Listing
+from report.web.statements import rows_statement
 from tests.report.web.conftest import Open
 from tests.report.web.test_pages import links, rows
 
@@ -18,6 +20,7 @@ from tests.report.web.test_pages import links, rows
 def long(monkeypatch: pytest.MonkeyPatch, web_url: str, browse: Open) -> FlaskClient:
     """Give the pages over a history that counts as long: sorted are 20 runs, looked at is one part of 5."""
     monkeypatch.setattr(finding, "_SORTED", dict.fromkeys(finding._SORTED, 20))
+    monkeypatch.setattr(finding, "_PARTS", 4)
     monkeypatch.setattr(finding, "LOOK_SECONDS", 1e-9)
     return browse(web_url)
 
@@ -88,6 +91,21 @@ def test_a_filter_looks_at_one_part_after_the_other(long: FlaskClient, sort: str
         address = _link(page, "Those after" if sort else "Those before")
     assert found == wanted
     assert parts == -(-_last_run(long) // 5)
+
+
+def test_no_part_is_larger_than_the_one_before_it(long: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first part that no cache holds takes fifty times as long: one of half the history took seconds.
+    parts: list[tuple[int, int]] = []
+
+    def noting(*arguments: Any, within: tuple[int, int] | None = None, **others: Any) -> Any:
+        parts.extend([within] if within else [])
+        return rows_statement(*arguments, within=within, **others)
+
+    monkeypatch.setattr(finding, "rows_statement", noting)
+    monkeypatch.setattr(finding, "LOOK_SECONDS", 60.0)
+    assert "No row matches." in long.get("/runs?model=nobody").text
+    assert {below - first for first, below in parts[:-1]} == {5}
+    assert len(parts) == -(-_last_run(long) // 5)
 
 
 def test_what_no_row_of_a_part_meets_is_not_said_of_all(long: FlaskClient) -> None:
