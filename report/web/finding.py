@@ -36,9 +36,11 @@ _SORTED = {
     "attempts": 20_000,
     "batches": 20_000,
 }
-#: a page that looks for rows takes these in so many parts: a part that no cache holds takes fifty times as long as the
-#: one before it, and is waited for
+#: a page that looks for rows begins with one of so many parts of these
 _PARTS = 16
+#: a part that took less is followed by one of twice as many rows. It has to be small: where no cache holds the rows any
+#: more, a part takes fifty times as long as the one before it, and is waited for
+_QUICK_SECONDS = 0.0025
 #: jobs whose batches are sorted: each batch counts its own
 _COUNTED_JOBS = 100_000
 #: columns whose index leads to few rows
@@ -150,11 +152,15 @@ def _walked(
     width = limit if listing.view == "batches" else _SORTED[listing.view] // _PARTS
     ends_at = time.perf_counter() + LOOK_SECONDS
     while first < below and len(found) < limit:
+        began = time.perf_counter()
         part = (max(first, below - width), below) if listing.is_descending else (first, min(below, first + width))
         found += _found(connection, listing, columns, limit - len(found), part)
         first, below = (first, part[0]) if listing.is_descending else (part[1], below)
-        if time.perf_counter() >= ends_at:
+        ended = time.perf_counter()
+        if ended >= ends_at:
             break
+        if ended - began < _QUICK_SECONDS:
+            width *= 2
     if len(found) == limit or first >= below:
         return found, None
     ends = (below, span[1] - 1) if listing.is_descending else (span[0], first - 1)

@@ -93,7 +93,10 @@ def test_a_filter_looks_at_one_part_after_the_other(long: FlaskClient, sort: str
     assert parts == -(-_last_run(long) // 5)
 
 
-def test_no_part_is_larger_than_the_one_before_it(long: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("quick_seconds", "growth"), [(0.0, 1), (60.0, 2)])
+def test_a_part_is_larger_than_the_one_before_it_only_where_that_was_quick(
+    long: FlaskClient, monkeypatch: pytest.MonkeyPatch, quick_seconds: float, growth: int
+) -> None:
     # The first part that no cache holds takes fifty times as long: one of half the history took seconds.
     parts: list[tuple[int, int]] = []
 
@@ -103,9 +106,11 @@ def test_no_part_is_larger_than_the_one_before_it(long: FlaskClient, monkeypatch
 
     monkeypatch.setattr(finding, "rows_statement", noting)
     monkeypatch.setattr(finding, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(finding, "_QUICK_SECONDS", quick_seconds)
     assert "No row matches." in long.get("/runs?model=nobody").text
-    assert {below - first for first, below in parts[:-1]} == {5}
-    assert len(parts) == -(-_last_run(long) // 5)
+    widths = [below - first for first, below in parts]
+    assert widths[:-1] == [5 * growth**number for number in range(len(widths) - 1)]
+    assert sum(widths) == _last_run(long)
 
 
 def test_what_no_row_of_a_part_meets_is_not_said_of_all(long: FlaskClient) -> None:
