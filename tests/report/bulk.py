@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Table, create_engine, func, select, text
 
 from db.metadata import Json, metadata
 
@@ -75,6 +75,11 @@ def count_on(connection: Connection) -> None:
             connection.execute(select(func.setval(counter, func.coalesce(last, 1), last.is_not(None))))
 
 
-def analyse(connection: Connection) -> None:
-    """Let the database look at what it holds, as a server does by itself in time."""
-    connection.execute(text("ANALYZE"))
+def look_after(database_url: str) -> None:
+    """Let the database look at what it holds, as a server does by itself in time; PostgreSQL notes what everyone sees."""
+    engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM (ANALYZE)"))
+    finally:
+        engine.dispose()

@@ -35,7 +35,7 @@ from db.schema import ensure
 from db.settings import load_settings
 from db.submissions import NewJob, insert_payload
 from db.tables import batch, job, machine, run, sample
-from tests.report.bulk import Bulk, Row, analyse, count_on
+from tests.report.bulk import Bulk, Row, count_on, look_after
 from tests.report.synthetic_figures import Measured, measure_quality, measure_speed
 from tests.report.synthetic_plan import MONTHLY, NIGHTLY, environment_at, prepared
 
@@ -54,10 +54,9 @@ def write_runs(database_url: str, runs: int, *, samples: int = 10) -> None:
     try:
         with database.write() as connection:
             _Runs(connection, runs, samples).write()
-        with database.write() as connection:
-            analyse(connection)
     finally:
         database.dispose()
+    look_after(database_url)
 
 
 class _Runs:

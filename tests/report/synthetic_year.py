@@ -15,7 +15,7 @@ from db.schedules import insert_schedule
 from db.schema import ensure
 from db.submissions import insert_payload
 from db.tables import alert, batch, firing, machine, worker
-from tests.report.bulk import Bulk, Row, analyse
+from tests.report.bulk import Bulk, Row, look_after
 from tests.report.synthetic_night import DEVICE_NAME, MACHINE, SCHEDULE, WORKER, Night, Shared
 from tests.report.synthetic_plan import MISSED, MONTHLY, NIGHTLY, OVERLAPPED, environment_at, prepared
 
@@ -30,10 +30,9 @@ def write_year(database_url: str, *, nights: int = 365, seed: int = 1) -> None:
     try:
         with database.write() as connection:
             _Year(connection, nights, seed).write()
-        with database.write() as connection:
-            analyse(connection)
     finally:
         database.dispose()
+    look_after(database_url)
 
 
 class _Year:
