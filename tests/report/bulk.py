@@ -76,7 +76,7 @@ def count_on(connection: Connection) -> None:
 
 
 def look_after(database_url: str) -> None:
-    """Let the database look at what it holds, as a server does by itself in time; PostgreSQL notes what everyone sees."""
+    """Let the database look at what it holds, as a server does by itself in time, and on PostgreSQL vacuum it."""
     engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
