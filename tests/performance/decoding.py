@@ -24,12 +24,12 @@ class Reading(NamedTuple):
 def decode_rows(world: World) -> Iterator[Result]:
     """The protocol, and the bare loop beside itself, which shows how much this machine can tell."""
     without_progress_bars()
-    ours, bare = locked(Protocol(world), world), locked(_Bare(world), world)
-    pairs = alternate(ours, bare, world.sizes.generations)
-    # Half as many: no goal stands on them, and on a slow machine the row took more than 13 minutes with all.
-    noise = alternate(bare, bare, max(world.sizes.generations // 2, 1), warm_up=0)
-    tokens = world.sizes.tokens
-    shape = f"{tokens} + {tokens} tokens"
+    tokens = world.sizes.decoded_tokens
+    ours, bare = locked(Protocol(world, tokens), world), locked(_Bare(world, tokens), world)
+    pairs = alternate(ours, bare, world.sizes.decodes)
+    # A quarter of them: no goal stands on these, and the row takes some ten minutes.
+    noise = alternate(bare, bare, max(world.sizes.decodes // 4, 1), warm_up=0)
+    shape = f"{world.sizes.tokens} + {tokens} tokens"
     beside = "a bare generate loop"
     yield _result("decode", f"CPU time a token, {shape}", "cpu", pairs, beside, RatioAtMost(1.02))
     yield _result("decode", f"wall time a token, {shape}", "wall", pairs, beside, NotSlower())
@@ -71,15 +71,15 @@ class _Stopwatch:
 class Protocol:
     """`measure_speed` with one iteration, its progress written as the session does."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, new_tokens: int) -> None:
         from worker.adapters import Loading
         from worker.adapters.text import TextAdapter
         from worker.channel import writer
         from worker.device import pick
 
-        tokens = world.sizes.tokens
+        prompt_tokens = world.sizes.tokens
         stop = StopRule(min_iterations=1, max_iterations=1)
-        self._spec = JobSpec(model="m", workload="speed", prompt_tokens=tokens, new_tokens=tokens, stop=stop)
+        self._spec = JobSpec(model="m", workload="speed", prompt_tokens=prompt_tokens, new_tokens=new_tokens, stop=stop)
         self._device = pick("cpu")
         self._device.prepare()
         self._adapter = TextAdapter.load(world.checkpoint, *Loading.of(self._spec), self._device)
@@ -100,7 +100,7 @@ class Protocol:
 class _Bare:
     """The same calls, as a user would write them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, new_tokens: int) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -109,8 +109,8 @@ class _Bare:
         self._model.generation_config.eos_token_id = None
         tokenizer = AutoTokenizer.from_pretrained(world.checkpoint)
         words = tokenizer("The harbour was quiet before the sun came up. " * 200, return_tensors="pt")
-        self._tokens = world.sizes.tokens
-        self._inputs = {name: words[name][:, : self._tokens] for name in ("input_ids", "attention_mask")}
+        self._tokens = new_tokens
+        self._inputs = {name: words[name][:, : world.sizes.tokens] for name in ("input_ids", "attention_mask")}
 
     def __call__(self) -> Reading:
         """Generate what the protocol generates."""
@@ -125,5 +125,5 @@ class _Bare:
         started = time.perf_counter()
         made = self._model.generate(**self._inputs, do_sample=False, max_new_tokens=tokens, pad_token_id=0)
         seconds = time.perf_counter() - started
-        assert made.shape[1] == self._tokens + tokens
+        assert made.shape[1] == self._inputs["input_ids"].shape[1] + tokens
         return seconds

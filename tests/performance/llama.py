@@ -35,8 +35,8 @@ def llama_rows(world: World) -> Iterator[Result]:
     file = world.folder / "float32.gguf"
     write_float32(weights.path, file)
     theirs = partial(_llama_bench, program, file, world.sizes.tokens, torch.get_num_threads())
-    pairs = alternate(locked(Protocol(world), world), locked(theirs, world), world.sizes.generations)
     tokens = world.sizes.tokens
+    pairs = alternate(locked(Protocol(world, tokens), world), locked(theirs, world), world.sizes.generations)
     for what, ours_field, theirs_field in (
         (f"decode time a token, {tokens} behind {tokens}, float32", "reported", 0),
         (f"time to read a prompt of {tokens} tokens, float32", "first", 1),

@@ -56,9 +56,13 @@ class Sizes:
     services: int = 3
     #: session processes, each with a first and a second job
     sessions: int = 6
-    #: tokens of prompt and answer, and pairs of the speed protocol
+    #: tokens of prompt and answer, and pairs of readings of a model
     tokens: int = 64
     generations: int = 20
+    #: tokens of an answer, and pairs, of the speed protocol beside the bare loop: many short readings, since a shared
+    #: machine does the same to those that lie close together
+    decoded_tokens: int = 16
+    decodes: int = 80
     #: pairs of a job with its heartbeat and one without
     heartbeats: int = 12
     #: jobs run by a runner
@@ -112,6 +116,8 @@ QUICK = Sizes(
     sessions=1,
     tokens=8,
     generations=2,
+    decoded_tokens=8,
+    decodes=2,
     heartbeats=2,
     jobs=2,
     questions=4,
