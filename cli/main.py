@@ -1,11 +1,14 @@
 """The entry point: small, so that Ctrl-C is understood also while the command is still being imported."""
 
+import atexit
 import gc
 import sys
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code; 130 after Ctrl-C."""
+    # Else the interpreter collects once more at its end, of what is let go in any case.
+    atexit.register(gc.disable)
     try:
         # Modules stay: collecting while they are loaded finds nothing, again and again.
         gc.disable()
@@ -17,8 +20,6 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)  # noqa: T201 - Click may not be there yet
         code = 130
-    # Else the interpreter collects once more, of what is let go in any case.
-    gc.disable()
     sys.exit(code)
 
 

@@ -1,4 +1,6 @@
-"""The tables. People read the views (db/views.py); these may change.
+"""The tables, without their partial indexes (db/partial_indexes.py).
+
+People read the views (db/views.py); these may change.
 
 Times are seconds since the epoch, by the database's clock where they decide something.
 """

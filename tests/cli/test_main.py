@@ -1,5 +1,6 @@
 """The entry point: help, exit codes, and errors in one sentence."""
 
+import gc
 import os
 import re
 import subprocess
@@ -26,6 +27,24 @@ def test_help_names_every_command_and_the_exit_codes(benchbeat: Command) -> None
         "Exit codes: 0 done, 1 failed, 2 bad input, 3 a slow-down stands (`regressions`), 4 nothing measured"
         in " ".join(shown.out.split())
     )
+
+
+def test_the_collector_is_left_as_it_was() -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("name", ["status", "history"])
+def test_what_reads_sqlite_does_not_load_postgresql_s_dialect(tmp_path: Path, name: str) -> None:
+    program = (
+        "import sys\nfrom cli.main import main\n"
+        f"try:\n    main([{name!r}])\n"
+        "except SystemExit:\n    print('sqlalchemy.dialects.postgresql' in sys.modules)\n"
+    )
+    home = environment(BENCHBEAT_HOME=str(tmp_path))
+    ran = subprocess.run([sys.executable, "-c", program], env=home, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "False"
 
 
 def test_without_a_command_the_help_is_shown(benchbeat: Command) -> None:
