@@ -42,6 +42,8 @@ def test_what_reads_sqlite_does_not_load_postgresql_s_dialect(tmp_path: Path, na
         f"try:\n    main([{name!r}])\n"
         "except SystemExit:\n    print('sqlalchemy.dialects.postgresql' in sys.modules)\n"
     )
+    # Making the database, the first time, does.
+    assert run_command("status", BENCHBEAT_HOME=str(tmp_path)).returncode == 0
     home = environment(BENCHBEAT_HOME=str(tmp_path))
     ran = subprocess.run([sys.executable, "-c", program], env=home, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "False"
