@@ -10,6 +10,7 @@ import pytest
 
 from cli import root
 from db.engine import Database
+from tests.cli.pretended import DATABASE, TOKEN, System, pretend
 from tests.db.built_history import build
 
 
@@ -88,3 +89,28 @@ def redis(broker_url: str, benchbeat: Command, monkeypatch: pytest.MonkeyPatch) 
     """Let the command use an empty Redis, and give its URL."""
     monkeypatch.setenv("BENCHBEAT_BROKER_URL", broker_url)
     return broker_url
+
+
+@pytest.fixture(params=["Darwin", "Linux"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> System:
+    """Pretend a macOS, then a Linux."""
+    return pretend(request.param, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def mac(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> System:
+    """Pretend a macOS."""
+    return pretend("Darwin", monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> System:
+    """Pretend a Linux."""
+    return pretend("Linux", monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set passwords in the environment."""
+    monkeypatch.setenv("BENCHBEAT_DATABASE_URL", DATABASE)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
