@@ -1,11 +1,10 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import InputError
 from bench.scoring import SCORERS, Score, check_answer, check_scorer, score
+from tests.bench.growth import assert_linear
 
 NUMBERS = [
     # text, expected answer, what is read, score
@@ -288,16 +287,4 @@ UNITS = (
 @pytest.mark.parametrize("scorer", sorted(SCORERS))
 @pytest.mark.parametrize("unit", UNITS.split("|"))
 def test_endless_repetition_takes_linear_time(scorer: str, unit: str) -> None:
-    text = unit * (400_000 // len(unit))
-    start = time.process_time()
-    score(scorer, text, "7")
-    assert time.process_time() - start < 2
-
-
-def test_ten_thousand_answers_take_under_two_seconds() -> None:
-    text = "Let us think step by step. There are 3 boxes with 14 pens, so 3 * 14 = 42 pens — a café's supply. " * 8
-    start = time.process_time()
-    for scorer, answer in (("number", "42"), ("contains", ("7", "Paris", "café")), ("exact", "42"), ("choice", "B")):
-        for _ in range(2500):
-            score(scorer, text, answer)
-    assert time.process_time() - start < 2
+    assert_linear(lambda text: score(scorer, text, "7"), unit)
