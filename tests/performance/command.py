@@ -6,6 +6,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -135,8 +136,7 @@ def main(
         return
     if quick and large:
         raise click.UsageError("--quick and --large exclude each other")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    click.get_current_context().with_resource(_interruptible())
     # Before anything is measured: what can't be written is told at once.
     home = _home()
     _check_writable(json_file)
@@ -288,6 +288,17 @@ def _measure_row(world: World, name: str, results: list[Result], failed: list[st
         figures = ", ".join(table.figure(result) for result in measured)
         click.echo(f"{figures} (in {time.monotonic() - started:.0f} s)", err=True)
         results += measured
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have both signals end what goes on, and mean afterwards what they meant before."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: object) -> None:
