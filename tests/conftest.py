@@ -15,6 +15,7 @@ from redis import Redis
 from scheduler.broker import stop_embedded
 from tests.commands import UNWATCHED
 from tests.services import PostgreSQLServer, RedisServer, no_process_left, running_postgresql, running_redis
+from tests.signals import handlers, kept
 
 # Read when torch is loaded, and by the processes that tests start: tiny models gain nothing from more threads, and
 # two threads that wait for each other on a busy core take ten times as long.
@@ -59,12 +60,10 @@ def _ctrl_c_means_something() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _signals_are_left_as_they_were() -> Iterator[None]:
     """Fail the test that leaves a handler behind, and not one of those after it in the same process."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    after = [signal.getsignal(number) for number in numbers]
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+    before = handlers()
+    with kept():
+        yield
+        after = handlers()
     assert after == before
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from report.live.looking import Broken, Looking
 from report.live.panel import Panel
 from tests.db.builders import QUALITY_SPEC, add_jobs, add_worker, claimed_by, measurement, new_job
 from tests.services import PostgreSQLServer
+from tests.signals import kept
 from tests.waiting import wait_until
 
 PROGRESS = {"phase": "measuring", "done": 3, "total": 12, "median_seconds": 0.512, "reason": None}
@@ -34,6 +35,13 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let counts be read at nearly every look."""
     monkeypatch.setattr(live, "_COUNTS_SECONDS", 0.1)
     monkeypatch.setattr(live, "_COUNTS_SHARE", 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _kept_signals() -> Iterator[None]:
+    """asyncio leaves a signal that it listened for with the default, whatever stood there before."""
+    with kept():
+        yield
 
 
 @pytest.fixture
