@@ -6,6 +6,8 @@ It kills itself at a point where the suite has put a file `arm-POINT` into the h
 import os
 import resource
 import signal
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,8 @@ POINTS = ("pop", "claim", "spool", "commit")
 FULL_DISK = "full-disk"
 #: while it lies there, a job is cancelled in the moment in which its result is to be stored
 CANCEL_LATE = "cancel-late"
+
+_PAGE_BYTES = 4096
 
 PROBE = Probe(
     device="cpu",
@@ -71,12 +75,24 @@ def _storing(function: Callable[..., Any], home: Path) -> Callable[..., Any]:
         if (home / CANCEL_LATE).exists():
             with database.write() as connection:
                 cancel_jobs(connection, [job_id])
-        full = (home / FULL_DISK).exists()
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096 if full else hard, hard))
+        if (home / FULL_DISK).exists():
+            _fill_disk(home)
         return function(database, job_id, *arguments, **options)
 
     return wrapped
+
+
+def _fill_disk(home: Path) -> None:
+    """Have the disk full until the file is gone, whether or not the worker comes to store anything meanwhile."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_PAGE_BYTES, hard))
+
+    def free() -> None:
+        while (home / FULL_DISK).exists():
+            time.sleep(0.02)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+    threading.Thread(target=free, name="disk", daemon=True).start()
 
 
 def main() -> None:
