@@ -21,8 +21,10 @@ from tests.signals import handlers, kept
 # two threads that wait for each other on a busy core take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A machine that is busy is no fault of what is tested.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that is busy is no fault of what is tested. Other examples at each run are looked for where somebody looks
+# at what is found: pytest --hypothesis-profile=exploring
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile("untimed")
 
 _TEMPLATE = "benchbeat_template"
