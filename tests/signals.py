@@ -1,4 +1,4 @@
-"""What the tests' own process does when it is to end: each test finds and leaves that alike."""
+"""What a process does when it is to end, and what it did before it was told otherwise."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -17,6 +17,8 @@ def handlers() -> dict[signal.Signals, _Handler]:
 def kept() -> Iterator[None]:
     """Have both do afterwards what they did before."""
     before = handlers()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

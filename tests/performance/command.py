@@ -6,7 +6,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,7 @@ from tests.performance.watching import watch_rows
 from tests.performance.witnessing import witness_rows
 from tests.performance.world import LARGE, QUICK, Sizes, World, new_world
 from tests.services import no_process_left
+from tests.signals import handlers, kept
 
 Measure = Callable[[World], Iterator[Result]]
 
@@ -136,7 +136,9 @@ def main(
         return
     if quick and large:
         raise click.UsageError("--quick and --large exclude each other")
-    click.get_current_context().with_resource(_interruptible())
+    click.get_current_context().with_resource(kept())
+    for number in handlers():
+        signal.signal(number, _interrupt)
     # Before anything is measured: what can't be written is told at once.
     home = _home()
     _check_writable(json_file)
@@ -290,22 +292,11 @@ def _measure_row(world: World, name: str, results: list[Result], failed: list[st
         results += measured
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have both signals end what goes on, and mean afterwards what they meant before."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _interrupt(number: int, frame: object) -> None:
     _ignore_signals()  # a second one would come in the middle of ending what was started
     raise _Interrupted(number)
 
 
 def _ignore_signals() -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in handlers():
         signal.signal(each, signal.SIG_IGN)
