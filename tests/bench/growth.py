@@ -7,7 +7,7 @@ _SHORT, _LONG = 25_000, 100_000
 #: four times as long may take this many times as long: what is linear takes 4, what is quadratic 16
 _AT_MOST = 9.0
 #: below, the clock and the collector are measured
-_FLOOR_SECONDS = 0.02
+_FLOOR_SECONDS = 0.01
 _TRIES = 3
 
 
