@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from db.jobs import cancel_jobs, claim
 from db.runs import store_measurement
 from db.settings import load_settings
+from tests.waiting import wait_until
 from worker import runner, service
 from worker.facts import Probe
 from worker.spool import Spool
@@ -30,6 +30,8 @@ FULL_DISK = "full-disk"
 CANCEL_LATE = "cancel-late"
 
 _PAGE_BYTES = 4096
+#: longest time for which a disk is full: more than a whole scenario takes
+_FULL_SECONDS = 600.0
 
 PROBE = Probe(
     device="cpu",
@@ -88,8 +90,7 @@ def _fill_disk(home: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_PAGE_BYTES, hard))
 
     def free() -> None:
-        while (home / FULL_DISK).exists():
-            time.sleep(0.02)
+        wait_until(lambda: not (home / FULL_DISK).exists(), "the disk has space again", _FULL_SECONDS)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
     threading.Thread(target=free, name="disk", daemon=True).start()
