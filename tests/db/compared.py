@@ -1,11 +1,15 @@
-"""Runs for comparisons: a model at several precisions, its speed and its answers."""
+"""Runs for comparisons, a model at several precisions, its speed and its answers, and the comparing itself."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from bench.spec import JobSpec
+from db.compare import Comparison, compare_by, compare_two
+from db.conditions import Condition
 from db.engine import Database
+from db.history import Query
 from db.runs import store_measurement
+from db.sides import read_sides
 from tests.db.builders import (
     ENVIRONMENT,
     QUALITY_SPEC,
@@ -20,6 +24,9 @@ from tests.db.builders import (
     runs,
     sample,
 )
+
+#: latencies of a run's calls, in seconds
+SECONDS = [0.5, 0.51, 0.49, 0.5, 0.52, 0.5]
 
 #: bytes of a weight, about
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int4": 0.5}
@@ -63,10 +70,35 @@ def store_quality(
 def store_precisions(database: Database) -> None:
     """Store a float32 and an int8 run of speed, the second half as fast, and of 40 items, 12 of them lost."""
     quantised = {"quantiser": "benchbeat int8 g64 v1"}
-    store_speed(database, [0.5, 0.51, 0.49, 0.5, 0.52, 0.5])
+    store_speed(database, SECONDS)
     store_speed(database, [1.0, 1.02, 0.98, 1.0, 1.01, 1.0], spec={"precision": "int8"}, resolved=quantised)
     store_quality(database, [1.0] * 30 + [0.0] * 10)
     store_quality(database, [1.0] * 18 + [0.0] * 22, spec={"precision": "int8"}, resolved=quantised)
+
+
+def ask(database: Database, by: str, *conditions: str, baseline: str | None = None, **parts: Any) -> Comparison:
+    """Compare the runs that match by a column."""
+    with database.read() as connection:
+        return compare_by(connection, Query(tuple(map(Condition.parse, conditions)), **parts), by, baseline)
+
+
+def ask_two(database: Database, first: str, second: str) -> Comparison:
+    """Compare two batches or runs."""
+    with database.read() as connection:
+        return compare_two(connection, Query(), *read_sides(connection, first, second))
+
+
+def values(comparison: Comparison) -> list[tuple[str, Any, Any]]:
+    """Return workload, baseline's value and value of each line."""
+    return [(line.run.columns["workload"], line.baseline_value, line.value) for line in comparison.lines]
+
+
+def nights(database: Database, middles: Sequence[float], *, first_day: int = 0, **changes: Any) -> list[int]:
+    """Store a run of each median, night after night."""
+    return [
+        store_speed(database, [middle * each for each in (0.98, 0.99, 1.0, 1.0, 1.01, 1.02)], day=day, **changes)
+        for day, middle in enumerate(middles, start=first_day)
+    ]
 
 
 def _store(database: Database, spec: JobSpec, day: int, figures: dict[str, Any], **changes: Any) -> int:

@@ -1,9 +1,7 @@
 """Comparisons by a column, and of two batches or runs, on both databases."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import log
-from typing import Any
 
 import pytest
 
@@ -11,34 +9,14 @@ from bench.errors import InputError
 from bench.pairs import paired_difference
 from bench.replicates import assumed_spread, ratio_of_runs, reading_of_values
 from db.changes import changes_of
-from db.compare import Comparison, compare_by, compare_two
+from db.compare import Comparison, compare_two
 from db.conditions import Condition
 from db.engine import Database
 from db.history import Query
-from db.prune import prune_samples
 from db.sides import read_sides
 from db.spreads import read_spreads
 from tests.db.builders import add_jobs
-from tests.db.compared import store_precisions, store_quality, store_speed
-
-SECONDS = [0.5, 0.51, 0.49, 0.5, 0.52, 0.5]
-
-
-def ask(database: Database, by: str, *conditions: str, baseline: str | None = None, **parts: Any) -> Comparison:
-    """Compare the runs that match by a column."""
-    with database.read() as connection:
-        return compare_by(connection, Query(tuple(map(Condition.parse, conditions)), **parts), by, baseline)
-
-
-def ask_two(database: Database, first: str, second: str) -> Comparison:
-    """Compare two batches or runs."""
-    with database.read() as connection:
-        return compare_two(connection, Query(), *read_sides(connection, first, second))
-
-
-def values(comparison: Comparison) -> list[tuple[str, Any, Any]]:
-    """Return workload, baseline's value and value of each line."""
-    return [(line.run.columns["workload"], line.baseline_value, line.value) for line in comparison.lines]
+from tests.db.compared import SECONDS, ask, ask_two, store_precisions, store_quality, store_speed, values
 
 
 def test_nothing_is_compared_where_nothing_was_measured(database: Database) -> None:
@@ -275,80 +253,6 @@ def test_tasks_of_lm_eval_have_the_interval_of_their_errors(database: Database) 
     assert change.method == "normal"
 
 
-def nights(database: Database, middles: Sequence[float], *, first_day: int = 0, **changes: Any) -> list[int]:
-    """Store a run of each median, night after night."""
-    return [
-        store_speed(database, [middle * each for each in (0.98, 0.99, 1.0, 1.0, 1.01, 1.02)], day=day, **changes)
-        for day, middle in enumerate(middles, start=first_day)
-    ]
-
-
-def test_days_are_compared_by_all_their_clean_runs(database: Database) -> None:
-    nights(database, (0.5, 0.51, 0.49, 0.5, 0.56, 0.55, 0.57))
-    found = ask_two(database, "2023-11-14..2023-11-17", "2023-11-18..2023-11-20")
-    assert values(found) == [
-        ("speed", "2023-11-14..2023-11-17", "2023-11-14..2023-11-17"),
-        ("speed", "2023-11-14..2023-11-17", "2023-11-18..2023-11-20"),
-    ]
-    change = found.lines[1].changes["latency_seconds"]
-    means = [(0.5 * 0.51 * 0.49 * 0.5) ** (1 / 4), (0.56 * 0.55 * 0.57) ** (1 / 3)]
-    assert (change.baseline, change.figure) == pytest.approx(means)
-    assert change.change == pytest.approx(means[1] / means[0])
-    assert (change.runs, change.basis) == ((4, 3), "history")
-    assert found.lines[0].figures["latency_seconds"] == pytest.approx(means[0])
-
-
-def test_more_runs_show_smaller_changes(database: Database) -> None:
-    ids = nights(database, (0.5, 0.51, 0.49, 0.5, 0.53, 0.54, 0.52, 0.53))
-    alone = ask_two(database, f"run:{ids[3]}", f"run:{ids[7]}").lines[1].changes["latency_seconds"]
-    together = ask_two(database, "2023-11-14..2023-11-17", "2023-11-18..").lines[1].changes["latency_seconds"]
-    assert alone.smallest is not None
-    assert together.smallest is not None
-    assert together.smallest < alone.smallest
-
-
-def test_runs_with_other_versions_do_not_stand_for_a_side(database: Database) -> None:
-    nights(database, (0.4, 0.41), environment={"torch_version": "2.12"})
-    nights(database, (0.5, 0.51), first_day=2)
-    nights(database, (0.6,), first_day=5)
-    found = ask_two(database, "2023-11-14..2023-11-17", "2023-11-19")
-    assert found.lines[1].changes["latency_seconds"].runs == (2, 1)
-    assert found.differences == []
-
-
-def test_history_makes_a_difference_of_what_would_be_none_without(database: Database) -> None:
-    nights(database, (0.5, 0.501, 0.499, 0.5, 0.502, 0.5, 0.499, 0.501))
-    ids = nights(database, (0.5, 0.6), first_day=8)
-    change = ask_two(database, f"run:{ids[0]}", f"run:{ids[1]}").lines[1].changes["latency_seconds"]
-    assert change.basis == "history"
-    assert change.p_value is not None
-    assert change.p_value < 0.01
-    fresh = nights(database, (0.5, 0.6), first_day=8, spec={"new_tokens": 16})
-    change = ask_two(database, f"run:{fresh[0]}", f"run:{fresh[1]}").lines[1].changes["latency_seconds"]
-    assert change.basis == "assumed"
-    assert change.p_value is not None
-    assert change.p_value > 0.01
-
-
-def test_pruned_runs_are_tested_by_what_is_left_of_them(database: Database) -> None:
-    low, high = {"latency_low_seconds": 0.49, "latency_high_seconds": 0.52}, {"iterations": 6}
-    ids = [store_speed(database, SECONDS, day=day, figures=low | high) for day in range(2)]
-    whole = ask_two(database, f"run:{ids[0]}", f"run:{ids[1]}").lines[1].changes
-    assert list(prune_samples(database, 0.0))
-    pruned = ask_two(database, f"run:{ids[0]}", f"run:{ids[1]}").lines[1].changes
-    assert pruned["latency_seconds"] == whole["latency_seconds"]
-    assert pruned["decode_tokens_per_second"].low is not None
-    assert (pruned["ttft_seconds"].change, pruned["ttft_seconds"].low) == (1.0, None)
-
-
-def test_pruned_runs_with_a_history_lose_nothing(database: Database) -> None:
-    ids = nights(database, (0.5, 0.51, 0.49, 0.5, 0.6))
-    assert list(prune_samples(database, 0.0))
-    change = ask_two(database, f"run:{ids[3]}", f"run:{ids[4]}").lines[1].changes["ttft_seconds"]
-    assert (change.basis, change.n) == ("history", None)
-    assert change.low is not None
-
-
 def test_one_reading_a_run_is_enough_where_there_is_a_history(database: Database) -> None:
     ids = [store_speed(database, [middle], day=day) for day, middle in enumerate((0.5, 0.51, 0.49, 0.5, 0.9))]
     change = ask_two(database, f"run:{ids[3]}", f"run:{ids[4]}").lines[1].changes["latency_seconds"]
@@ -357,62 +261,11 @@ def test_one_reading_a_run_is_enough_where_there_is_a_history(database: Database
     assert change.p_value < 0.01
 
 
-def test_runs_that_never_differ_are_not_infinitely_well_known(database: Database) -> None:
-    ids = [store_speed(database, [0.5] * 6, day=day) for day in range(4)]
-    ids.append(store_speed(database, [0.501] * 6, day=4))
-    same = ask_two(database, f"run:{ids[2]}", f"run:{ids[3]}").lines[1].changes["latency_seconds"]
-    assert (same.change, same.p_value) == (1.0, 1.0)
-    other = ask_two(database, f"run:{ids[3]}", f"run:{ids[4]}").lines[1].changes["latency_seconds"]
-    assert other.p_value is not None
-    assert other.p_value > 0.01
-
-
 def test_a_run_without_samples_or_figures_is_compared_in_what_it_has(database: Database) -> None:
     nothing = {"latency_seconds": None, "ttft_seconds": None, "decode_tokens_per_second": None}
     ids = [store_speed(database, [], figures=nothing), store_speed(database, SECONDS, day=1)]
     changes = ask_two(database, f"run:{ids[0]}", f"run:{ids[1]}").lines[1].changes
     assert set(changes) == {"weights_bytes", "peak_process_memory_bytes"}
-
-
-def test_a_clock_that_went_back_moves_a_run_but_breaks_nothing(database: Database) -> None:
-    nights(database, (0.5, 0.51, 0.49))
-    later = nights(database, (0.5,), first_day=9)
-    # Measured afterwards, by a clock that was set back.
-    earlier = nights(database, (0.52,), first_day=1)
-    found = ask_two(database, f"run:{later[0]}", f"run:{earlier[0]}")
-    assert found.lines[1].changes["latency_seconds"].basis == "history"
-    assert found.lines[1].changes["latency_seconds"].change == pytest.approx(0.52 / 0.5)
-
-
-def test_two_machines_with_one_name_are_told(database: Database) -> None:
-    nights(database, (0.5, 0.51))
-    nights(database, (0.3,), first_day=2, resolved={"device_name": "Another CPU"})
-    found = ask_two(database, "2023-11-14..2023-11-15", "2023-11-16")
-    assert found.differences == [("device_name", "Test CPU", "Another CPU")]
-    assert found.notes == ["Two machines may share a name, as its device has two: machine-a."]
-    # The other one's runs are not its own.
-    assert found.lines[1].changes["latency_seconds"].runs == (2, 1)
-
-
-def test_machines_are_compared_in_what_both_measured(database: Database) -> None:
-    nights(database, (0.5, 0.51))
-    nights(database, (0.25,), machine="machine-b", resolved={"device": "cuda", "device_name": "GPU"})
-    nights(database, (0.25,), machine="machine-b", spec={"new_tokens": 16})
-    found = ask_two(database, "machine:machine-a", "machine:machine-b")
-    assert [line.run.columns["machine"] for line in found.lines] == ["machine-a", "machine-b"]
-    assert ("device", "cpu", "cuda") in found.differences
-    assert found.notes == ["Left out: 1 series of machine machine-b that machine machine-a has not."]
-
-
-def test_a_run_is_on_one_side_only(database: Database) -> None:
-    ids = nights(database, (0.5, 0.51))
-    assert ask_two(database, "machine:machine-a", f"run:{ids[1]}").notes == [
-        "machine machine-a and run 2 hold the same runs"
-    ]
-    store_speed(database, SECONDS, spec={"new_tokens": 16}, day=3)
-    store_speed(database, SECONDS, spec={"new_tokens": 16}, day=4)
-    found = ask_two(database, "2023-11-14", "machine:machine-a")
-    assert found.lines == ()
 
 
 def test_a_batch_that_goes_on_is_told(database: Database) -> None:
@@ -431,14 +284,6 @@ def test_what_else_differs_is_told_of_a_column_too(database: Database) -> None:
     store_speed(database, SECONDS, environment={"torch_version": "2.12"})
     store_speed(database, SECONDS, spec={"precision": "int8"}, resolved={"quantiser": "q"})
     assert ask(database, "precision").differences == [("torch_version", "2.12", "2.13")]
-
-
-def test_the_runs_of_a_value_stand_for_it_together(database: Database) -> None:
-    nights(database, (0.5, 0.51, 0.49), environment={"torch_version": "2.12"})
-    nights(database, (0.52, 0.53), first_day=3)
-    change = ask(database, "torch_version").lines[1].changes["latency_seconds"]
-    assert change.runs == (3, 2)
-    assert change.figure == pytest.approx((0.52 * 0.53) ** 0.5)
 
 
 def test_calls_of_other_lengths_are_compared_by_their_rates_only(database: Database) -> None:
