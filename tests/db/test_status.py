@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from bench.errors import InputError
 from db.engine import Database
-from db.jobs import extend_lease, fail_job, requeue_elsewhere
+from db.jobs import extend_lease, fail_job, requeue_elsewhere, return_job
 from db.runs import store_measurement
 from db.status import (
     BatchStatus,
@@ -17,11 +17,12 @@ from db.status import (
     batch_status,
     job_status,
     jobs_of_batch,
+    life_of,
     recent_batches,
     running_jobs,
     waiting_in_vain,
 )
-from db.tables import model
+from db.tables import attempt, job, model
 from db.workers import live_workers
 from tests.db.builders import (
     MODEL,
@@ -31,7 +32,9 @@ from tests.db.builders import (
     add_worker,
     change,
     claimed_by,
+    expire,
     job_row,
+    let_lease_run_out,
     measurement,
     new_job,
 )
@@ -170,6 +173,32 @@ def test_attempts_are_told_first_to_last(database: Database) -> None:
         (1, "failed", "Broke 1"),
         (2, "failed", "Broke 2"),
         (3, None, None),
+    ]
+
+
+def test_what_happened_in_one_millisecond_is_told_in_its_order(database: Database) -> None:
+    (job_id,) = add_jobs(database)
+    worker = add_worker(database)
+    returned = claimed_by(database, worker)
+    return_job(database, returned.id, returned.attempt)
+    lost = claimed_by(database, worker)
+    let_lease_run_out(database, job_id)
+    expire(database)
+    last = claimed_by(database, worker)
+    fail_job(database, lost.id, lost.attempt, error="too late", max_attempts=3)
+    store_measurement(database, last.id, last.attempt, "machine-a", measurement())
+    with database.write() as connection:
+        connection.execute(update(attempt).values(started_at=5.0, finished_at=5.0))
+        connection.execute(update(job).values(queued_at=5.0, finished_at=5.0))
+        life = life_of(connection, job_id)
+    assert [(each.what, each.attempt) for each in life] == [
+        ("queued", None),
+        ("claimed", 1),
+        ("returned", 1),
+        ("claimed", 2),
+        ("claimed", 3),
+        ("superseded", 2),
+        ("done", 3),
     ]
 
 
