@@ -192,4 +192,4 @@ def mark_beat_stopped(database: Database, beat_id: str) -> None:
 def live_beats(connection: Connection) -> Sequence[Row[Any]]:
     """Return the rows of the beats that were seen lately, oldest first."""
     alive = (beat.c.stopped_at.is_(None), beat.c.seen_at > now() - BEAT_ALIVE_SECONDS)
-    return connection.execute(select(beat).where(*alive).order_by(beat.c.started_at)).all()
+    return connection.execute(select(beat).where(*alive).order_by(beat.c.started_at, beat.c.id)).all()

@@ -66,7 +66,7 @@ def workers_of_batch(connection: Connection, batch_id: int) -> list[WorkerRow]:
 
 def _select(*conditions: ColumnElement[bool]) -> Select[Any]:
     silent = (now() - worker.c.seen_at).label("silent_seconds")
-    return select(worker, silent).where(*conditions).order_by(worker.c.started_at)
+    return select(worker, silent).where(*conditions).order_by(worker.c.started_at, worker.c.id)
 
 
 # Built once: it is asked every second.

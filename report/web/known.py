@@ -52,7 +52,7 @@ def last_runs(database: Database, series: str, limit: int) -> list[int]:
     query = select(run.c.id).join(series_key, series_key.c.id == run.c.series_id)
     query = query.where(series_key.c.hash >= series, series_key.c.hash < series + "g")
     with database.read() as connection:
-        return list(connection.execute(query.order_by(run.c.started_at.desc()).limit(limit)).scalars())
+        return list(connection.execute(query.order_by(run.c.started_at.desc(), run.c.id.desc()).limit(limit)).scalars())
 
 
 def _runs_of_one_series(database: Database, listing: Listing) -> tuple[int, ...] | None:

@@ -70,6 +70,16 @@ def test_a_worker_s_id_is_taken_once(database: Database) -> None:
     assert row_counts(database)["worker"] == 1
 
 
+def test_workers_of_one_moment_stand_in_one_order(database: Database) -> None:
+    add_worker(database, "worker-b")
+    add_worker(database)
+    with database.write() as connection:
+        connection.execute(update(worker).values(started_at=5.0))
+    mark_seen(database, "worker-a", job_id=None, loaded=None)
+    mark_seen(database, "worker-b", job_id=None, loaded=None)
+    assert [each.id for each in alive(database)] == ["worker-a", "worker-b"]
+
+
 def test_a_sign_of_life_tells_what_the_worker_does(database: Database) -> None:
     (job_id,) = add_jobs(database)
     add_worker(database)
