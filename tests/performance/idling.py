@@ -1,8 +1,7 @@
 """What services cost that have nothing to do: processor time of a worker's main process and of a beat."""
 
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 import psutil
@@ -22,7 +21,8 @@ def idle_rows(world: World) -> Iterator[Result]:
         beat = stack.enter_context(site.service("beat"))
         worker = stack.enter_context(site.idle_service("worker"))
         # Starting is over with the first tick, for which a window as long as the others is enough.
-        readings = [_window((worker, beat), world.sizes.idle_seconds) for _ in range(world.sizes.idle_windows + 1)]
+        pids = (worker.pid, beat.pid)
+        readings = [percents_of_a_core(pids, world.sizes.idle_seconds) for _ in range(world.sizes.idle_windows + 1)]
     for place, name in enumerate(("a worker's main process", "a beat")):
         yield Result(
             row="idle",
@@ -33,15 +33,16 @@ def idle_rows(world: World) -> Iterator[Result]:
         )
 
 
-def _window(services: "tuple[subprocess.Popen[bytes], ...]", seconds: float) -> list[float]:
-    """Return the share of a core that each used for so long, in percent."""
+def percents_of_a_core(pids: Iterable[int], seconds: float) -> list[float]:
+    """Return the share of a core that each process used for so long, in percent."""
+    processes = [psutil.Process(each) for each in pids]
     started = time.monotonic()
-    before = [_cpu_seconds(each.pid) for each in services]
+    before = [_cpu_seconds(each) for each in processes]
     time.sleep(seconds)  # the length of time is what is measured
     passed = time.monotonic() - started
-    return [(_cpu_seconds(each.pid) - used) / passed * 100 for each, used in zip(services, before, strict=True)]
+    return [(_cpu_seconds(each) - used) / passed * 100 for each, used in zip(processes, before, strict=True)]
 
 
-def _cpu_seconds(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
     return float(times.user + times.system)

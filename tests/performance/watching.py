@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-import psutil
-
 from bench.library import builtin_library
 from bench.sweep import read_sweep
 from db.claims import claim
@@ -20,6 +18,7 @@ from db.engine import Database
 from db.jobs import extend_lease
 from db.workers import mark_seen
 from scheduler.submit import submit
+from tests.performance.idling import percents_of_a_core
 from tests.performance.results import AtMost, Result
 from tests.performance.sessions import registered
 from tests.performance.submitting import write_sweep
@@ -56,12 +55,12 @@ def watch_rows(world: World, kind: DatabaseKind) -> Iterator[Result]:
     seconds = world.sizes.watched_seconds / world.sizes.watches
     what = f"`benchbeat watch` beside {jobs:,} queued jobs"
     for said, working in ((what, None), ("the same, a job tells of its progress every second", tell)):
-        with _at_work(working), _shown(world, url) as watching:
+        with _at_work(working), _shown(world, url) as pid:
             yield Result(
                 row=f"watch-{kind}",
                 what=said,
                 unit="% of a core",
-                ours=tuple(_percent(watching, seconds) for _ in range(world.sizes.watches)),
+                ours=tuple(percents_of_a_core([pid], seconds)[0] for _ in range(world.sizes.watches)),
                 goal=AtMost(GOAL_PERCENT),
             )
     database.dispose()
@@ -87,8 +86,8 @@ def _at_work(tell: Callable[[int], None] | None) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(world: World, url: str) -> Iterator[psutil.Process]:
-    """Show the screen in a terminal that is read, and end it."""
+def _shown(world: World, url: str) -> Iterator[int]:
+    """Show the screen in a terminal that is read, and end it; gives its process' id."""
     own, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", _LINES, _COLUMNS, 0, 0))
     settings = {"BENCHBEAT_DATABASE_URL": url, "BENCHBEAT_BROKER_URL": world.redis.url, "TERM": "xterm-256color"}
@@ -104,7 +103,7 @@ def _shown(world: World, url: str) -> Iterator[psutil.Process]:
         wait_until(lambda: b"jobs left" in written or process.poll() is not None, "the screen is there", _START_SECONDS)
         assert process.poll() is None, written.decode(errors="replace")
         time.sleep(min(_SETTLE_SECONDS, world.sizes.watched_seconds))  # no event says that it has settled
-        yield psutil.Process(process.pid)
+        yield process.pid
         os.write(own, b"q")
         process.wait(_START_SECONDS)
     finally:
@@ -122,10 +121,3 @@ def _read(terminal: int, written: bytearray) -> None:
         except OSError:  # nobody has it open any more
             return
         written.extend(part)
-
-
-def _percent(process: psutil.Process, seconds: float) -> float:
-    before, began = process.cpu_times(), time.monotonic()
-    time.sleep(seconds)  # the length of time is what is measured
-    after, passed = process.cpu_times(), time.monotonic() - began
-    return 100 * float(after.user + after.system - before.user - before.system) / passed
