@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from db.columns import KINDS
 from db.engine import Database
+from tests.report import synthetic_runs
 from tests.report.synthetic_night import DEVICE_NAME, MACHINE
 from tests.report.synthetic_runs import main, write_runs
 from tests.report.synthetic_year import write_year
@@ -90,3 +91,15 @@ def test_the_script_fills_a_new_database_once(tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main(given)
     assert "holds batches already; name a new database" in capsys.readouterr().err
+
+
+def test_the_script_tells_how_many_series_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(synthetic_runs, "RUNS_A_SERIES", 1)
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    assert main(["250", "--samples", "0", "--database-url", url]) == 0
+    ((series,),) = asked(url, "SELECT count(DISTINCT series) FROM history")
+    # A machine's jobs hold some series twice.
+    assert series < 250
+    assert capsys.readouterr().out.startswith(f"250 runs of {series} series are in sqlite:///")
