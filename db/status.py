@@ -195,26 +195,15 @@ def life_of(connection: Connection, job_id: int) -> list[Event]:
         # One that was queued again in a batch that was rung for long ago is rung for at once.
         events.append(Event(max(job.published_at, job.queued_at), "published"))
     attempts = attempts_of(connection, job_id)
-    events += _events_of(attempts)
-    if job.state == "cancelled" and not (attempts and attempts[-1].outcome == "cancelled"):
-        events.append(Event(job.finished_at, "cancelled"))
-    return sorted(events, key=lambda each: each.at)
-
-
-def _events_of(attempts: list[Any]) -> list[Event]:
-    """Return how attempts began and ended, in the order of what happened at the same moment."""
-    events: list[Event] = []
-    late: list[Event] = []
     for each in attempts:
         events.append(Event(each.started_at, "claimed", each.attempt, each.worker_id))
-        # SQLite's clock has milliseconds; what came too late came after the claim that overtook it.
-        events += late
-        late = []
         if each.outcome is not None:
             note = each.error or _OUTCOMES.get(each.outcome)
-            end = Event(each.finished_at, each.outcome, each.attempt, each.worker_id, note)
-            (late if each.outcome == "superseded" else events).append(end)
-    return events + late
+            events.append(Event(each.finished_at, each.outcome, each.attempt, each.worker_id, note))
+    if job.state == "cancelled" and not (attempts and attempts[-1].outcome == "cancelled"):
+        events.append(Event(job.finished_at, "cancelled"))
+    # SQLite's clock has milliseconds: what came too late came after whatever overtook it in the same one.
+    return sorted(events, key=lambda each: (each.at, each.what == "superseded"))
 
 
 def attempts_of(connection: Connection, job_id: int) -> list[Any]:

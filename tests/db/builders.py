@@ -22,6 +22,7 @@ from db.jobs import (
     expire_leases,
     extend_lease,
     fail_job,
+    mark_published,
     requeue_elsewhere,
     return_job,
 )
@@ -160,6 +161,40 @@ def claimed_job(database: Database) -> Claimed:
 def let_lease_run_out(database: Database, job_id: int) -> None:
     """Set a job's lease to a time that is over."""
     change(database, job_id, lease_until=now() - literal(1.0))
+
+
+def overtaken(database: Database, job_id: int, claimant: Claimant) -> Claimed:
+    """Let a job's lease run out, and claim the job anew."""
+    let_lease_run_out(database, job_id)
+    expire(database)
+    return claimed_by(database, claimant)
+
+
+def late_result(database: Database) -> int:
+    """Return a job that was rung for, returned, overtaken and done, before what it was overtaken for came too."""
+    (job_id,) = add_jobs(database)
+    mark_published(database, [job_row(database, job_id).batch_id])
+    worker = add_worker(database)
+    returned = claimed_by(database, worker)
+    return_job(database, returned.id, returned.attempt)
+    lost = claimed_by(database, worker)
+    last = overtaken(database, job_id, worker)
+    store_measurement(database, last.id, last.attempt, "machine-a", measurement())
+    assert store_measurement(database, lost.id, lost.attempt, "machine-a", measurement()) is None
+    return job_id
+
+
+#: what happened to the job of `late_result`, with the attempts' numbers
+LATE_LIFE = [
+    ("queued", None),
+    ("published", None),
+    ("claimed", 1),
+    ("returned", 1),
+    ("claimed", 2),
+    ("claimed", 3),
+    ("done", 3),
+    ("superseded", 2),
+]
 
 
 def change(database: Database, job_id: int, **values: Any) -> None:

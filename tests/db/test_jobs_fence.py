@@ -10,13 +10,13 @@ from tests.db.builders import (
     add_worker,
     attempt_rows,
     cancel,
-    claimed_by,
     claimed_job,
     expire,
     job_row,
     let_lease_run_out,
     measurement,
     outcomes,
+    overtaken,
     runs,
 )
 
@@ -24,9 +24,7 @@ from tests.db.builders import (
 def taken_over(database: Database) -> tuple[Claimed, Claimed]:
     """Return a job as its first worker held it, and as the second holds it now."""
     first = claimed_job(database)
-    let_lease_run_out(database, first.id)
-    expire(database)
-    return first, claimed_by(database, add_worker(database, "worker-b"))
+    return first, overtaken(database, first.id, add_worker(database, "worker-b"))
 
 
 def test_a_lease_that_was_taken_over_is_lost(database: Database) -> None:

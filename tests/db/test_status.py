@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from bench.errors import InputError
 from db.engine import Database
-from db.jobs import extend_lease, fail_job, requeue_elsewhere, return_job
+from db.jobs import extend_lease, fail_job, requeue_elsewhere
 from db.runs import store_measurement
 from db.status import (
     BatchStatus,
@@ -22,9 +22,10 @@ from db.status import (
     running_jobs,
     waiting_in_vain,
 )
-from db.tables import attempt, job, model
+from db.tables import attempt, batch, job, model
 from db.workers import live_workers
 from tests.db.builders import (
+    LATE_LIFE,
     MODEL,
     QUALITY_SPEC,
     SPEED_SPEC,
@@ -32,9 +33,8 @@ from tests.db.builders import (
     add_worker,
     change,
     claimed_by,
-    expire,
     job_row,
-    let_lease_run_out,
+    late_result,
     measurement,
     new_job,
 )
@@ -176,30 +176,14 @@ def test_attempts_are_told_first_to_last(database: Database) -> None:
     ]
 
 
-def test_what_happened_in_one_millisecond_is_told_in_its_order(database: Database) -> None:
-    (job_id,) = add_jobs(database)
-    worker = add_worker(database)
-    returned = claimed_by(database, worker)
-    return_job(database, returned.id, returned.attempt)
-    lost = claimed_by(database, worker)
-    let_lease_run_out(database, job_id)
-    expire(database)
-    last = claimed_by(database, worker)
-    fail_job(database, lost.id, lost.attempt, error="too late", max_attempts=3)
-    store_measurement(database, last.id, last.attempt, "machine-a", measurement())
+def test_what_came_too_late_in_the_same_millisecond_is_told_last(database: Database) -> None:
+    job_id = late_result(database)
     with database.write() as connection:
         connection.execute(update(attempt).values(started_at=5.0, finished_at=5.0))
         connection.execute(update(job).values(queued_at=5.0, finished_at=5.0))
+        connection.execute(update(batch).values(published_at=5.0))
         life = life_of(connection, job_id)
-    assert [(each.what, each.attempt) for each in life] == [
-        ("queued", None),
-        ("claimed", 1),
-        ("returned", 1),
-        ("claimed", 2),
-        ("claimed", 3),
-        ("superseded", 2),
-        ("done", 3),
-    ]
+    assert [(each.what, each.attempt) for each in life] == LATE_LIFE
 
 
 # --- waiting in vain

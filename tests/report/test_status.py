@@ -8,11 +8,20 @@ import pytest
 from bench.errors import InputError
 from bench.spec import JobSpec
 from db.engine import Database
-from db.jobs import extend_lease, fail_job, mark_published, return_job
+from db.jobs import extend_lease, fail_job
 from db.runs import store_measurement
 from db.workers import mark_seen
 from report.status import print_batch, print_job, print_overview
-from tests.db.builders import add_jobs, add_worker, claimed_by, expire, let_lease_run_out, measurement, new_job
+from tests.db.builders import (
+    LATE_LIFE,
+    add_jobs,
+    add_worker,
+    claimed_by,
+    late_result,
+    let_lease_run_out,
+    measurement,
+    new_job,
+)
 from tests.report.conftest import Terminal
 
 MACHINE = "3f2b8c1e-6a4d-4c1e-9d8a-2f6f7a0b1c2d"
@@ -204,29 +213,10 @@ def test_programs_get_a_jobs_life(busy: Database, capsys: pytest.CaptureFixture[
 def test_a_life_says_who_rang_who_gave_back_and_what_came_too_late(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (job_id,) = add_jobs(database)
-    mark_published(database, [1])
-    worker = add_worker(database)
-    returned = claimed_by(database, worker)
-    return_job(database, returned.id, returned.attempt)
-    lost = claimed_by(database, worker)
-    let_lease_run_out(database, job_id)
-    expire(database)
-    last = claimed_by(database, worker)
-    assert store_measurement(database, lost.id, lost.attempt, "machine-a", measurement()) is None
-    store_measurement(database, last.id, last.attempt, "machine-a", measurement())
+    job_id = late_result(database)
     print_job(database, job_id, "json")
     life = [(event["event"], event["attempt"]) for event in json.loads(capsys.readouterr().out)]
-    assert life == [
-        ("queued", None),
-        ("published", None),
-        ("claimed", 1),
-        ("returned", 1),
-        ("claimed", 2),
-        ("claimed", 3),
-        ("superseded", 2),
-        ("done", 3),
-    ]
+    assert life == LATE_LIFE
     print_job(database, job_id, "table")
     assert "its result is kept in the worker's spool/superseded" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from db.jobs import cancel_jobs, expire_leases
+from db.jobs import cancel_jobs
 from db.status import waiting_in_vain
 from db.tables import model
 from db.workers import live_workers
@@ -17,8 +17,8 @@ from tests.db.builders import (
     change,
     claimed_by,
     job_row,
-    let_lease_run_out,
     outcomes,
+    overtaken,
     runs,
     states,
 )
@@ -186,10 +186,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(it: Ground) -> None:
     runner = it.runner()
     [job_id] = it.queue("wait")
     running = it.begin(runner, job_id)
-    let_lease_run_out(it.database, job_id)
-    with it.database.write() as connection:
-        expire_leases(connection, 3)
-    claimed_by(it.database, add_worker(it.database, "worker-b"))
+    overtaken(it.database, job_id, add_worker(it.database, "worker-b"))
     assert running.result(timeout=10) == f"job {job_id}: its lease was lost, so another attempt measures it"
     row = job_row(it.database, job_id)
     assert (row.state, row.attempt, row.worker_id) == ("running", 2, "worker-b")

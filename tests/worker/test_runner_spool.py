@@ -11,11 +11,11 @@ from db.jobs import expire_leases
 from db.runs import store_measurement
 from tests.db.builders import (
     add_worker,
-    claimed_by,
     job_row,
     let_lease_run_out,
     measurement,
     outcomes,
+    overtaken,
     runs,
     states,
 )
@@ -99,10 +99,7 @@ def test_a_result_that_came_too_late_is_kept_aside(it: Ground, away: Away) -> No
     with away():
         it.go()
         running.result(timeout=60)
-    let_lease_run_out(it.database, job_id)
-    with it.database.write() as connection:
-        expire_leases(connection, 3)
-    claimed_by(it.database, add_worker(it.database, "worker-b"))
+    overtaken(it.database, job_id, add_worker(it.database, "worker-b"))
     assert it.runner("worker-c").run_one() == "nothing to run"
     assert it.spooled() == [f"superseded/{job_id}.1.json"]
     assert outcomes(it.database, job_id) == ["superseded", None]

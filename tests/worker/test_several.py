@@ -12,16 +12,15 @@ from sqlalchemy import text
 
 from bench.errors import InputError
 from bench.spec import JobSpec, StopRule
-from db.jobs import cancel_jobs, expire_leases
+from db.jobs import cancel_jobs
 from tests.db.builders import (
     QUALITY_SPEC,
     SPEED_SPEC,
     add_worker,
     attempt_rows,
-    claimed_by,
     job_row,
-    let_lease_run_out,
     outcomes,
+    overtaken,
     runs,
 )
 from tests.waiting import wait_until
@@ -257,10 +256,7 @@ def test_a_lease_that_is_lost_in_the_second_process_ends_the_attempt(it: Ground)
     runner = it.runner()
     [job_id] = it.queue("second-wait", spec=TWO)
     running = it.begin(runner, job_id)
-    let_lease_run_out(it.database, job_id)
-    with it.database.write() as connection:
-        expire_leases(connection, 3)
-    claimed_by(it.database, add_worker(it.database, "worker-b"))
+    overtaken(it.database, job_id, add_worker(it.database, "worker-b"))
     assert running.result(timeout=20) == f"job {job_id}: its lease was lost, so another attempt measures it"
     assert runs(it.database) == []
 
