@@ -20,13 +20,15 @@ def assert_linear(judge: Callable[[str], object], unit: str, end: str = "") -> N
     short, long = (unit * (characters // len(unit)) + end for characters in (_SHORT, _LONG))
     grown = []
     for _ in range(_TRIES):
-        grown.append(_seconds(judge, long) / max(_seconds(judge, short), _FLOOR_SECONDS))
+        quick, slow = seconds(lambda: judge(short)), seconds(lambda: judge(long))
+        grown.append(slow / max(quick, _FLOOR_SECONDS))
         if grown[-1] < _AT_MOST:
             return
     raise AssertionError(f"{_LONG // _SHORT} times as many {unit!r} took {grown} times as long")
 
 
-def _seconds(judge: Callable[[str], object], text: str) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that work takes."""
     start = time.process_time()
-    judge(text)
+    work()
     return time.process_time() - start

@@ -1,8 +1,6 @@
 import json
 import re
-import time
 from collections import Counter
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +11,7 @@ from bench.pictures import DRAWN
 from bench.scoring import score
 from bench.workload_files import JUDGED_BY_RULE, validate_file
 from bench.workloads import Item, builtin_workloads
+from tests.bench.growth import seconds
 
 #: how each answer of `arithmetic` comes about, items first, then examples
 SUMS = """
@@ -154,16 +153,10 @@ def test_reading_one_takes_little_more_than_its_json() -> None:
     assert len(read_trusted(text, lambda _: b"").items) >= 120
     ours, bare = [], []
     for _ in range(5):
-        ours.append(_seconds(lambda: read_trusted(text, lambda _: b"")))
-        bare.append(_seconds(lambda: [json.loads(line) for line in text.splitlines()]))
+        ours.append(seconds(lambda: read_trusted(text, lambda _: b"")))
+        bare.append(seconds(lambda: [json.loads(line) for line in text.splitlines()]))
     # 2.5 times; the quickest of each, since a busy machine only ever adds
     assert min(ours) < 10 * min(bare)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 # ---- facts and arithmetic
